@@ -1,0 +1,21 @@
+//! The words of Tagboat as types: parse, print, compare.
+//!
+//! This crate does no I/O, reads no clock and decides nothing. What a word means is written in the
+//! glossary of `crates/README.md`; here is how it is spelled and which spellings are refused.
+
+mod decision;
+mod event;
+mod image;
+mod name;
+mod reference;
+mod time;
+
+pub use decision::{Decision, Outcome, Reason};
+pub use event::{Event, ImagePushed, Trust};
+pub use image::{Digest, ImageError, ImageName, Tag, Version, WrittenImage};
+pub use name::{
+    BranchKey, BranchName, CommitId, DecisionId, DeliveryId, EntryName, EnvironmentName, EventId, NameError,
+    ReceiverName, RepositoryName, TenantName,
+};
+pub use reference::{Edit, Format, Parts, Pin, Reference, Scalar, ScalarStyle};
+pub use time::{Duration, DurationError, Timestamp};
