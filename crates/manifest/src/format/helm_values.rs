@@ -1,0 +1,34 @@
+//! Helm values: a map with `repository` and `tag`, perhaps `registry` and `digest` beside them.
+
+use tagboat_model::{Format, ImageName, Parts, Reference, Scalar};
+
+use super::below;
+use crate::yaml::Node;
+
+pub(crate) fn find(path: &str, mapping: &Node, location: &str, references: &mut Vec<Reference>) {
+    let scalar = |key: &str| mapping.get(key).and_then(Node::scalar);
+    let (Some(repository), Some(tag_node)) = (scalar("repository"), mapping.get("tag")) else { return };
+    let Some(tag) = tag_node.scalar() else { return };
+    let written_name = match scalar("registry") {
+        Some(registry) if !registry.value.is_empty() => format!("{}/{}", registry.value, repository.value),
+        _ => repository.value.clone(),
+    };
+    let Ok(image) = written_name.parse::<ImageName>() else { return };
+    let digest = scalar("digest");
+    references.push(Reference {
+        file: path.to_owned(),
+        line: tag_node.line,
+        location: below(location, "tag"),
+        format: Format::HelmValues,
+        written_name,
+        image,
+        tag: value_of(tag),
+        digest: digest.and_then(value_of),
+        parts: Parts::Split { tag: Some(tag.clone()), digest: digest.cloned() },
+    });
+}
+
+/// Charts write `tag: ""` and `digest: ""` for "none".
+fn value_of<T: std::str::FromStr>(scalar: &Scalar) -> Option<T> {
+    scalar.value.parse().ok()
+}

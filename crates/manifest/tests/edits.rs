@@ -1,0 +1,188 @@
+//! Files as people write them, what is found in them, and the exact bytes that change.
+
+use tagboat_manifest::{apply, find, mentions, rewrite};
+use tagboat_model::{Edit, ImageName, Pin, Version};
+
+const OLD_DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+const NEW_DIGEST: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
+
+fn web() -> ImageName {
+    "ghcr.io/acme/web".parse().unwrap()
+}
+
+/// Update every reference to acme/web and return only the lines that changed, or why nothing did.
+fn update(path: &str, text: &str, tag: &str, pin: Pin) -> String {
+    let version = Version { tag: tag.parse().unwrap(), digest: NEW_DIGEST.parse().unwrap() };
+    let references = match find(path, text.as_bytes()) {
+        Ok(references) => references,
+        Err(unreadable) => return format!("unreadable: {unreadable}"),
+    };
+    let mut edits: Vec<Edit> = Vec::new();
+    for reference in references.iter().filter(|reference| reference.image == web()) {
+        match rewrite(reference, &version, pin) {
+            Ok(more) => edits.extend(more),
+            Err(refusal) => return format!("line {} {}: refused: {refusal}", reference.line, reference.location),
+        }
+    }
+    match apply(text.as_bytes(), &edits) {
+        Err(refusal) => format!("refused: {refusal}"),
+        Ok(bytes) => difference(text, &String::from_utf8(bytes).unwrap()),
+    }
+}
+
+fn difference(before: &str, after: &str) -> String {
+    assert_eq!(before.split_inclusive('\n').count(), after.split_inclusive('\n').count(), "no line comes or goes");
+    let pairs = before.split_inclusive('\n').zip(after.split_inclusive('\n')).filter(|(old, new)| old != new);
+    let lines: Vec<String> =
+        pairs.map(|(old, new)| format!("- {}\n+ {}", old.escape_debug(), new.escape_debug())).collect();
+    if lines.is_empty() { "no change".to_owned() } else { lines.join("\n") }
+}
+
+#[test]
+fn only_the_tag_changes_and_comments_quotes_and_order_stay() {
+    let text = "apiVersion: apps/v1\nkind: Deployment\n# a comment\nspec:\n    containers:\n    - image:   \"ghcr.io/acme/web:1.4.0\"   # why\n      name: web\n    - {name: side, image: ghcr.io/acme/web:1.4.0}\n    - image: ghcr.io/acme/other:1.4.0\n";
+    insta::assert_snapshot!(update("deployment.yaml", text, "1.5.0", Pin::Keep), @r#"
+    -     - image:   \"ghcr.io/acme/web:1.4.0\"   # why\n
+    +     - image:   \"ghcr.io/acme/web:1.5.0\"   # why\n
+    -     - {name: side, image: ghcr.io/acme/web:1.4.0}\n
+    +     - {name: side, image: ghcr.io/acme/web:1.5.0}\n
+    "#);
+}
+
+#[test]
+fn a_digest_beside_the_tag_is_never_left_stale() {
+    let text = format!(
+        "apiVersion: v1\nkind: Pod\nspec: {{containers: [{{image: 'ghcr.io/acme/web:1.4.0@{OLD_DIGEST}'}}]}}\n"
+    );
+    insta::assert_snapshot!(update("pod.yaml", &text, "1.5.0", Pin::Keep), @r#"
+    - spec: {containers: [{image: \'ghcr.io/acme/web:1.4.0@sha256:1111111111111111111111111111111111111111111111111111111111111111\'}]}\n
+    + spec: {containers: [{image: \'ghcr.io/acme/web:1.5.0@sha256:2222222222222222222222222222222222222222222222222222222222222222\'}]}\n
+    "#);
+    insta::assert_snapshot!(update("pod.yaml", &text, "1.5.0", Pin::Tag), @r#"
+    - spec: {containers: [{image: \'ghcr.io/acme/web:1.4.0@sha256:1111111111111111111111111111111111111111111111111111111111111111\'}]}\n
+    + spec: {containers: [{image: \'ghcr.io/acme/web:1.5.0\'}]}\n
+    "#);
+    insta::assert_snapshot!(update("pod.yaml", &text, "1.5.0", Pin::Digest), @r#"
+    - spec: {containers: [{image: \'ghcr.io/acme/web:1.4.0@sha256:1111111111111111111111111111111111111111111111111111111111111111\'}]}\n
+    + spec: {containers: [{image: \'ghcr.io/acme/web@sha256:2222222222222222222222222222222222222222222222222222222222222222\'}]}\n
+    "#);
+}
+
+#[test]
+fn line_ends_byte_order_mark_and_a_missing_last_line_end_stay() {
+    insta::assert_snapshot!(update("a.yaml", "\u{feff}image: ghcr.io/acme/web:1.4.0\r\nb: 1\r\n", "1.5.0", Pin::Keep), @r#"
+    - \u{feff}image: ghcr.io/acme/web:1.4.0\r\n
+    + \u{feff}image: ghcr.io/acme/web:1.5.0\r\n
+    "#);
+    insta::assert_snapshot!(update("a.yaml", "b: 1\nimage: ghcr.io/acme/web:1.4.0", "1.5.0", Pin::Keep), @r#"
+    - image: ghcr.io/acme/web:1.4.0
+    + image: ghcr.io/acme/web:1.5.0
+    "#);
+}
+
+#[test]
+fn a_kustomization_changes_new_tag_and_digest() {
+    let text = format!(
+        "resources: [../base]\nimages:\n  - name: web\n    newName: ghcr.io/acme/web\n    newTag: 1.4.0 # here\n  - name: ghcr.io/acme/web\n    newTag: \"1.4.0\"\n    digest: {OLD_DIGEST}\n  - name: other\n    newTag: 1.4.0\n"
+    );
+    insta::assert_snapshot!(update("overlays/dev/kustomization.yaml", &text, "1.5.0", Pin::Keep), @r#"
+    -     newTag: 1.4.0 # here\n
+    +     newTag: 1.5.0 # here\n
+    -     newTag: \"1.4.0\"\n
+    +     newTag: \"1.5.0\"\n
+    -     digest: sha256:1111111111111111111111111111111111111111111111111111111111111111\n
+    +     digest: sha256:2222222222222222222222222222222222222222222222222222222222222222\n
+    "#);
+    let text = "images:\n  - name: ghcr.io/acme/web\n";
+    insta::assert_snapshot!(update("kustomization.yaml", text, "1.5.0", Pin::Keep), @"line 2 images[0].newTag: refused: it has neither tag nor digest; write one, or set `pin`");
+    insta::assert_snapshot!(update("kustomization.yaml", text, "1.5.0", Pin::Tag), @"line 2 images[0].newTag: refused: there is no key for the tag; add it with the value that runs now");
+}
+
+#[test]
+fn helm_values_change_in_map_form_and_in_string_form() {
+    let text = "replicas: 2\nimage:\n  registry: ghcr.io\n  repository: acme/web\n  tag: '1.4.0'\n  digest: \"\"\nsidecar:\n  image: ghcr.io/acme/web:1.4.0\nother:\n  image: {repository: ghcr.io/acme/web, tag: 1.4.0}\n";
+    insta::assert_snapshot!(update("values.yaml", text, "1.5.0", Pin::Keep), @r#"
+    -   tag: \'1.4.0\'\n
+    +   tag: \'1.5.0\'\n
+    -   image: ghcr.io/acme/web:1.4.0\n
+    +   image: ghcr.io/acme/web:1.5.0\n
+    -   image: {repository: ghcr.io/acme/web, tag: 1.4.0}\n
+    +   image: {repository: ghcr.io/acme/web, tag: 1.5.0}\n
+    "#);
+}
+
+#[test]
+fn a_tag_that_reads_as_a_number_is_quoted() {
+    let text = "images:\n  - name: ghcr.io/acme/web\n    newTag: 1.4.0\n";
+    insta::assert_snapshot!(update("kustomization.yaml", text, "1.10", Pin::Keep), @r#"
+    -     newTag: 1.4.0\n
+    +     newTag: \"1.10\"\n
+    "#);
+    let text = "images:\n  - name: ghcr.io/acme/web\n    newTag: 1.9\n";
+    insta::assert_snapshot!(update("kustomization.yaml", text, "1.10", Pin::Keep), @r#"
+    -     newTag: 1.9\n
+    +     newTag: \"1.10\"\n
+    "#);
+}
+
+#[test]
+fn what_cannot_be_edited_safely_is_refused_with_the_reason() {
+    insta::assert_snapshot!(update("a.yaml", "image: &i ghcr.io/acme/web:1.4.0\nother: *i\n", "1.5.0", Pin::Keep), @"line 1 image: refused: it has an anchor (`&name`), so aliases elsewhere would change with it");
+    insta::assert_snapshot!(update("a.yaml", "image: >-\n  ghcr.io/acme/web:1.4.0\n", "1.5.0", Pin::Keep), @"line 2 image: refused: it is a block scalar (`|` or `>`); write it on one line");
+    insta::assert_snapshot!(update("a.yaml", "image: ghcr.io/acme/web\n", "1.5.0", Pin::Keep), @"line 1 image: refused: it has neither tag nor digest; write one, or set `pin`");
+    insta::assert_snapshot!(update("t.yaml", "a: {{ .Values.x }}\nimage: ghcr.io/acme/web:{{ .Values.tag }}\n", "1.5.0", Pin::Keep), @"no change");
+}
+
+#[test]
+fn ignore_comments_take_a_line_or_a_file_out() {
+    let text = "a: {image: 'ghcr.io/acme/web:1.4.0'} # tagboat: ignore\nb: {image: 'ghcr.io/acme/web:1.4.0'}\n";
+    insta::assert_snapshot!(update("a.yaml", text, "1.5.0", Pin::Keep), @r#"
+    - b: {image: \'ghcr.io/acme/web:1.4.0\'}\n
+    + b: {image: \'ghcr.io/acme/web:1.5.0\'}\n
+    "#);
+    let text = "# tagboat: ignore-file\nimage: ghcr.io/acme/web:1.4.0\n";
+    insta::assert_snapshot!(update("a.yaml", text, "1.5.0", Pin::Keep), @"no change");
+}
+
+#[test]
+fn every_document_of_a_file_is_searched() {
+    let text = "---\nimage: ghcr.io/acme/web:1.4.0\n--- # two\nimage: ghcr.io/acme/web:1.4.0\n...\n";
+    insta::assert_snapshot!(update("a.yml", text, "1.5.0", Pin::Keep), @r#"
+    - image: ghcr.io/acme/web:1.4.0\n
+    + image: ghcr.io/acme/web:1.5.0\n
+    - image: ghcr.io/acme/web:1.4.0\n
+    + image: ghcr.io/acme/web:1.5.0\n
+    "#);
+}
+
+#[test]
+fn the_cheap_look_finds_short_and_split_names() {
+    let nginx: ImageName = "nginx".parse().unwrap();
+    assert!(mentions(b"image: nginx:1", &nginx) && mentions(b"repository: acme/web", &web()));
+    assert!(!mentions(b"image: ghcr.io/acme/api:1", &web()));
+}
+
+#[test]
+fn hostile_files_are_refused_and_do_not_stop_the_process() {
+    let deep = "[".repeat(100_000);
+    let bomb = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nimage: ghcr.io/acme/web:1.4.0\n";
+    assert!(find("a.yaml", deep.as_bytes()).is_err());
+    assert!(find("a.yaml", &[0xff, 0xfe, 0x00]).is_err());
+    assert_eq!(find("a.yaml", bomb.as_bytes()).unwrap().len(), 1);
+}
+
+proptest::proptest! {
+    /// Whatever stands around it, an edit changes the bytes of the one scalar and nothing else.
+    #[test]
+    fn bytes_outside_the_scalar_never_change(before in "([a-z]{1,5}: [ -~]{0,20}\n){0,5}", after in "(\n[a-z]{1,5}: [ -~]{0,20}){0,5}") {
+        let text = format!("{before}web:\n  image: ghcr.io/acme/web:1.4.0{after}");
+        if let Ok(found) = find("a.yaml", text.as_bytes()) {
+            let version = Version { tag: "1.5.0".parse().unwrap(), digest: NEW_DIGEST.parse().unwrap() };
+            for reference in found.iter().filter(|reference| reference.image == web()) {
+                if let Ok(bytes) = rewrite(reference, &version, Pin::Keep).and_then(|edits| apply(text.as_bytes(), &edits)) {
+                    proptest::prop_assert_eq!(String::from_utf8(bytes).unwrap(), text.replace("acme/web:1.4.0", "acme/web:1.5.0"));
+                }
+            }
+        }
+    }
+}
