@@ -1,0 +1,188 @@
+//! Environments and image entries, as the repository file declares them.
+
+use std::{collections::BTreeMap, fmt, str::FromStr};
+
+use globset::{GlobBuilder, GlobMatcher};
+use serde::{Deserialize, Serialize};
+use tagboat_model::{BranchName, EntryName, EnvironmentName, ImageName, Pin};
+use tagboat_policy::Policy;
+use thiserror::Error;
+
+/// An entry under `images`: an image and the rule by which its version is chosen.
+#[derive(Debug, Clone)]
+pub struct ImageEntry {
+    /// Its name.
+    pub name: EntryName,
+    /// The image.
+    pub image: ImageName,
+    /// How its version is chosen.
+    pub policy: Policy,
+    /// What references carry after an edit.
+    pub pin: Pin,
+    /// Whether a lower version than the current may be chosen.
+    pub allow_downgrade: bool,
+}
+
+/// How changes reach an environment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Delivery {
+    /// A commit on the environment's branch.
+    Commit,
+}
+
+/// What an environment says otherwise about one image entry.
+#[derive(Debug, Clone, Default)]
+pub struct ImageOverride {
+    /// Another policy.
+    pub policy: Option<Policy>,
+    /// Another pin.
+    pub pin: Option<Pin>,
+}
+
+/// A named part of a config repository.
+#[derive(Debug, Clone)]
+pub struct Environment {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// The branch it lives on; `None` means the default branch.
+    pub branch: Option<BranchName>,
+    /// The files that belong to it; none means every file of the branch.
+    pub paths: Vec<PathPattern>,
+    /// How changes reach it.
+    pub deliver: Delivery,
+    /// What it says otherwise about image entries.
+    pub overrides: BTreeMap<EntryName, ImageOverride>,
+}
+
+impl Environment {
+    /// Whether the file belongs to it.
+    #[must_use]
+    pub fn contains(&self, file: &str) -> bool {
+        self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(file))
+    }
+}
+
+/// A folder (with all below it), a file, or a glob: `apps/dev`, `clusters/*/apps`, `**/values-dev.yaml`.
+#[derive(Debug, Clone)]
+pub struct PathPattern {
+    written: String,
+    file: GlobMatcher,
+    below: GlobMatcher,
+}
+
+/// Why a text is no path pattern.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{written}` is not a path in the repository: {why}")]
+pub struct PathPatternError {
+    written: String,
+    why: String,
+}
+
+impl PathPattern {
+    fn matches(&self, file: &str) -> bool {
+        self.file.is_match(file) || self.below.is_match(file)
+    }
+}
+
+impl FromStr for PathPattern {
+    type Err = PathPatternError;
+
+    fn from_str(written: &str) -> Result<Self, PathPatternError> {
+        let fail = |why: &str| PathPatternError { written: written.to_owned(), why: why.to_owned() };
+        let path = written.trim_start_matches("./").trim_end_matches('/');
+        if path.is_empty() || path.starts_with('/') || path.split('/').any(|part| part == "..") {
+            return Err(fail("write it from the root of the repository, without `/` in front and without `..`"));
+        }
+        let glob = |text: &str| {
+            GlobBuilder::new(text)
+                .literal_separator(true)
+                .build()
+                .map(|glob| glob.compile_matcher())
+                .map_err(|error| fail(&error.kind().to_string()))
+        };
+        let below = if path == "." { "**".to_owned() } else { format!("{path}/**") };
+        Ok(Self { written: written.to_owned(), file: glob(path)?, below: glob(&below)? })
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.written)
+    }
+}
+
+/// Two environments claim one file.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the environments `{first}` and `{second}` both contain {file}; narrow the `paths` of one of them")]
+pub struct Overlap {
+    /// The environment declared first.
+    pub first: EnvironmentName,
+    /// The other.
+    pub second: EnvironmentName,
+    /// The file.
+    pub file: String,
+}
+
+/// Which of the environments of one branch each file belongs to. Files of none are left out.
+///
+/// # Errors
+/// [`Overlap`] when two environments contain one file.
+pub fn assign<'e, 'f>(
+    environments: &[&'e Environment],
+    files: impl IntoIterator<Item = &'f str>,
+) -> Result<Vec<(&'f str, &'e Environment)>, Overlap> {
+    let mut assigned = Vec::new();
+    for file in files {
+        let mut owners = environments.iter().filter(|environment| environment.contains(file));
+        let Some(first) = owners.next() else { continue };
+        if let Some(second) = owners.next() {
+            return Err(Overlap { first: first.name.clone(), second: second.name.clone(), file: file.to_owned() });
+        }
+        assigned.push((file, *first));
+    }
+    Ok(assigned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(name: &str, paths: &[&str]) -> Environment {
+        Environment {
+            name: name.parse().unwrap(),
+            branch: None,
+            paths: paths.iter().map(|path| path.parse().unwrap()).collect(),
+            deliver: Delivery::Commit,
+            overrides: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn a_path_is_a_folder_a_file_or_a_glob() {
+        let dev = environment("dev", &["apps/dev", "clusters/*/apps/", "shared/values-dev.yaml"]);
+        for (file, expect) in [
+            ("apps/dev/web.yaml", true),
+            ("apps/dev/deep/er.yaml", true),
+            ("apps/development/web.yaml", false),
+            ("clusters/a/apps/x.yaml", true),
+            ("clusters/a/b/apps/x.yaml", false),
+            ("shared/values-dev.yaml", true),
+            ("shared/values.yaml", false),
+        ] {
+            assert_eq!(dev.contains(file), expect, "{file}");
+        }
+        assert!("../x".parse::<PathPattern>().is_err() && "/x".parse::<PathPattern>().is_err());
+        assert!(environment("all", &["."]).contains("any/file.yaml"));
+    }
+
+    #[test]
+    fn a_file_of_two_environments_is_an_error_that_names_both() {
+        let (dev, all) = (environment("dev", &["apps/dev"]), environment("all", &["apps"]));
+        assert_eq!(
+            assign(&[&dev, &all], ["apps/dev/web.yaml"]).unwrap_err().to_string(),
+            "the environments `dev` and `all` both contain apps/dev/web.yaml; narrow the `paths` of one of them"
+        );
+        assert_eq!(assign(&[&dev], ["apps/dev/web.yaml", "README.md"]).unwrap().len(), 1);
+    }
+}

@@ -1,0 +1,149 @@
+//! Everything a decision depends on, as one value.
+//!
+//! Facts are stored with the decisions they led to, so that a decision can be explained and run again. The
+//! stored form carries a version number; a reader refuses versions it does not know.
+
+use serde::{Deserialize, Serialize};
+use tagboat_model::{
+    BranchKey, CommitId, Digest, EntryName, EnvironmentName, ImageName, Pin, Reference, Tag, Timestamp,
+};
+use tagboat_policy::Policy;
+use thiserror::Error;
+
+/// What was gathered about one branch.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Facts {
+    /// The branch.
+    pub key: BranchKey,
+    /// The commit that was read.
+    pub head: CommitId,
+    /// When it was read.
+    pub now: Timestamp,
+    /// The environments of this branch.
+    pub environments: Vec<EnvironmentFacts>,
+}
+
+/// What was gathered about one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EnvironmentFacts {
+    /// Its name.
+    pub name: EnvironmentName,
+    /// One per image entry that was asked about.
+    pub images: Vec<ImageFacts>,
+}
+
+/// What was gathered about one image in one environment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ImageFacts {
+    /// The entry under `images`.
+    pub entry: EntryName,
+    /// The image.
+    pub image: ImageName,
+    /// The policy that holds here.
+    pub policy: Policy,
+    /// The pin that holds here.
+    pub pin: Pin,
+    /// Whether going down is permitted.
+    pub allow_downgrade: bool,
+    /// The places that name the image.
+    pub references: Vec<Reference>,
+    /// Files that mention the image and could not be read, with the reason.
+    pub unreadable: Vec<(String, String)>,
+    /// Another entry that claims the same image.
+    pub claimed_by: Option<EntryName>,
+    /// The tags that were put forward, with what became known of each.
+    pub candidates: Vec<Candidate>,
+    /// The registry could not be listed or asked, with the reason.
+    pub registry_unavailable: Option<String>,
+}
+
+/// A tag that was put forward by an event, an earlier sight or a listing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Candidate {
+    /// The tag.
+    pub tag: Tag,
+    /// What is known of it.
+    pub state: CandidateState,
+}
+
+/// What is known of a candidate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "code", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum CandidateState {
+    /// Read at the registry just now: an image with this digest.
+    Confirmed {
+        /// The digest of the manifest.
+        digest: Digest,
+    },
+    /// Not asked about, because a better one was found or it is not above what runs.
+    Unasked,
+    /// The registry has no such tag.
+    Missing,
+    /// It is there, but no image.
+    NotAnImage {
+        /// What it is.
+        detail: String,
+    },
+    /// Built from one of our own commits.
+    OwnCommit {
+        /// The commit.
+        revision: String,
+    },
+}
+
+/// Why stored facts cannot be read.
+#[derive(Debug, Error)]
+pub enum FactsError {
+    /// They are not JSON of the expected shape.
+    #[error("stored facts could not be read")]
+    Malformed(#[source] serde_json::Error),
+    /// They were written by a newer Tagboat.
+    #[error("stored facts have format version {found}; this Tagboat reads up to {known}")]
+    Version {
+        /// The version found.
+        found: u32,
+        /// The newest version that is known.
+        known: u32,
+    },
+}
+
+/// Raised whenever the stored form changes its meaning.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize)]
+struct Written<'f> {
+    version: u32,
+    facts: &'f Facts,
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    version: u32,
+    facts: serde_json::Value,
+}
+
+impl Facts {
+    /// The stored form.
+    ///
+    /// # Errors
+    /// [`FactsError::Malformed`] should a value not be expressible as JSON.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, FactsError> {
+        serde_json::to_vec(&Written { version: FORMAT, facts: self }).map_err(FactsError::Malformed)
+    }
+
+    /// Read the stored form back.
+    ///
+    /// # Errors
+    /// [`FactsError`] when the bytes are damaged or of a newer format.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, FactsError> {
+        let envelope: Envelope = serde_json::from_slice(bytes).map_err(FactsError::Malformed)?;
+        if envelope.version != FORMAT {
+            return Err(FactsError::Version { found: envelope.version, known: FORMAT });
+        }
+        serde_json::from_value(envelope.facts).map_err(FactsError::Malformed)
+    }
+}

@@ -1,0 +1,18 @@
+//! Facts become decisions; decisions and edits become commits with their texts.
+//!
+//! Pure. What was gathered is a value ([`Facts`]); [`decide`] says for every image of every environment what
+//! it should run, always with reasons; [`propose`] turns decisions and the edited files into commits that
+//! leave nothing to choose. Promotion between environments and pull requests are not here yet: every
+//! environment chooses by policy and is delivered by commit.
+
+mod decide;
+mod environment;
+mod facts;
+mod propose;
+
+pub use decide::{decide, wanted_tags};
+pub use environment::{
+    Delivery, Environment, ImageEntry, ImageOverride, Overlap, PathPattern, PathPatternError, assign,
+};
+pub use facts::{Candidate, CandidateState, EnvironmentFacts, Facts, FactsError, ImageFacts};
+pub use propose::{CommitPlan, Edited, FileChange, decision_id, propose};

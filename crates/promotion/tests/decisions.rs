@@ -1,0 +1,239 @@
+//! Facts in, decisions out, as a reader of `tagboat explain` sees them.
+
+use tagboat_model::{Digest, Format, Parts, Pin, Reference, Scalar, ScalarStyle, Tag, Timestamp, WrittenImage};
+use tagboat_policy::{FollowedTag, Policy, Semver};
+use tagboat_promotion::{
+    Candidate, CandidateState, Edited, EnvironmentFacts, Facts, FileChange, ImageFacts, decide, propose, wanted_tags,
+};
+
+fn digest(of: char) -> Digest {
+    format!("sha256:{}", of.to_string().repeat(64)).parse().unwrap()
+}
+
+fn semver(range: &str) -> Policy {
+    Policy::Semver(Semver { range: range.parse().unwrap() })
+}
+
+fn follow(tag: &str) -> Policy {
+    Policy::Digest(FollowedTag { tag: tag.parse().unwrap() })
+}
+
+fn reference(written: &str) -> Reference {
+    let image: WrittenImage = format!("ghcr.io/acme/web{written}").parse().unwrap();
+    Reference {
+        file: "apps/dev/web.yaml".to_owned(),
+        line: 7,
+        location: "spec.image".to_owned(),
+        format: Format::Manifest,
+        written_name: image.written_name.clone(),
+        image: image.name.clone(),
+        tag: image.tag,
+        digest: image.digest,
+        parts: Parts::Whole(Scalar { span: 0..1, style: ScalarStyle::Plain, value: String::new(), anchored: false }),
+    }
+}
+
+/// `1.5.0` is confirmed with digest `b`, `1.5.0?` unasked, `1.5.0!` missing, `1.5.0#` no image.
+fn candidate(text: &str) -> Candidate {
+    let state = match text.chars().last() {
+        Some('?') => CandidateState::Unasked,
+        Some('!') => CandidateState::Missing,
+        Some('#') => CandidateState::NotAnImage { detail: "a Helm chart".to_owned() },
+        _ => CandidateState::Confirmed { digest: digest('b') },
+    };
+    Candidate { tag: text.trim_end_matches(['?', '!', '#']).parse().unwrap(), state }
+}
+
+fn image(policy: Policy, references: &[&str], candidates: &[&str]) -> ImageFacts {
+    ImageFacts {
+        entry: "web".parse().unwrap(),
+        image: "ghcr.io/acme/web".parse().unwrap(),
+        policy,
+        pin: Pin::Keep,
+        allow_downgrade: false,
+        references: references.iter().map(|written| reference(written)).collect(),
+        unreadable: Vec::new(),
+        claimed_by: None,
+        candidates: candidates.iter().map(|text| candidate(text)).collect(),
+        registry_unavailable: None,
+    }
+}
+
+fn facts(image: ImageFacts) -> Facts {
+    Facts {
+        key: tagboat_model::BranchKey {
+            tenant: "default".parse().unwrap(),
+            repository: "config".parse().unwrap(),
+            branch: "main".parse().unwrap(),
+        },
+        head: "0123456789012345678901234567890123456789".parse().unwrap(),
+        now: Timestamp(1_700_000_000_000),
+        environments: vec![EnvironmentFacts { name: "dev".parse().unwrap(), images: vec![image] }],
+    }
+}
+
+fn show(image: ImageFacts) -> String {
+    let facts = facts(image);
+    assert_eq!(Facts::from_bytes(&facts.to_bytes().unwrap()).unwrap(), facts, "facts read back as they were stored");
+    let decision = decide(&facts).remove(0);
+    let version = decision.version.map_or("no version".to_owned(), |version| version.to_string());
+    let mut text = format!("{:?} {version}\n", decision.outcome);
+    for reason in decision.reasons {
+        text += &format!("- {reason}\n");
+    }
+    text.trim_end().to_owned()
+}
+
+#[test]
+fn a_newer_version_is_an_update() {
+    insta::assert_snapshot!(show(image(semver("^1.4"), &[":1.4.0"], &["1.4.0?", "1.5.0"])), @r#"
+    Update 1.5.0@sha256:bbbbbbbbbbbb
+    - 1.5.0 is the best tag that semver `^1.4` admits
+    - 1.4.0 is lower than 1.5.0
+    "#);
+}
+
+#[test]
+fn nothing_to_do_has_its_reasons_too() {
+    insta::assert_snapshot!(show(image(semver("^1.4"), &[":1.5.0"], &["1.5.0"])), @r#"
+    Nothing 1.5.0@sha256:bbbbbbbbbbbb
+    - nothing to do: the references carry 1.5.0@sha256:bbbbbbbbbbbb already
+    "#);
+    insta::assert_snapshot!(show(image(semver("~1.4"), &[":1.4.0"], &["1.5.0?", "latest?"])), @r#"
+    Nothing no version
+    - no known tag is admitted by semver `~1.4`
+    - 1.5.0 is outside the range `~1.4`
+    - latest is not a version
+    "#);
+    insta::assert_snapshot!(show(image(semver("^1.4"), &[":1.5.0"], &["1.4.9?"])), @r#"
+    Nothing no version
+    - nothing to do: the references carry 1.5.0 already
+    - 1.4.9 is below 1.5.0, which runs now; Tagboat does not go down by itself (`allowDowngrade: true` permits it)
+    "#);
+    insta::assert_snapshot!(show(image(semver("^1.4"), &[], &["1.5.0"])), @r#"
+    Nothing no version
+    - no file of this environment names ghcr.io/acme/web
+    "#);
+    insta::assert_snapshot!(show(image(semver("^1.4"), &[":1.4.0"], &["1.6.0!", "1.5.0#"])), @r#"
+    Nothing no version
+    - no known tag is admitted by semver `^1.4`
+    - ghcr.io/acme/web has no tag 1.6.0 at its registry
+    - 1.5.0 is not a container image: a Helm chart
+    "#);
+    insta::assert_snapshot!(show(image(semver("^1.4"), &[":1.4.0"], &[])), @r#"
+    Nothing no version
+    - no known tag is admitted by semver `^1.4`
+    "#);
+}
+
+#[test]
+fn a_lower_version_is_never_chosen_unless_permitted() {
+    insta::assert_snapshot!(show(image(semver("^1"), &[":1.5.0"], &["1.4.0"])), @r#"
+    Nothing 1.4.0@sha256:bbbbbbbbbbbb
+    - 1.4.0 is below 1.5.0, which runs now; Tagboat does not go down by itself (`allowDowngrade: true` permits it)
+    "#);
+    insta::assert_snapshot!(show(ImageFacts { allow_downgrade: true, ..image(semver("^1"), &[":1.5.0"], &["1.4.0"]) }), @r#"
+    Update 1.4.0@sha256:bbbbbbbbbbbb
+    - 1.4.0 is the best tag that semver `^1` admits
+    "#);
+}
+
+#[test]
+fn a_registry_that_cannot_be_read_changes_nothing() {
+    let down = ImageFacts {
+        registry_unavailable: Some("connection refused".to_owned()),
+        ..image(semver("^1"), &[":1.4.0"], &["1.5.0"])
+    };
+    insta::assert_snapshot!(show(down), @r#"
+    Nothing no version
+    - the registry of ghcr.io/acme/web could not be asked (connection refused); nothing changes until it can
+    "#);
+}
+
+#[test]
+fn a_digest_policy_needs_a_digest_to_follow() {
+    let old = format!(":main@{}", digest('a'));
+    let new = format!(":main@{}", digest('b'));
+    insta::assert_snapshot!(show(image(follow("main"), &[":main"], &["main"])), @r#"
+    Blocked main@sha256:bbbbbbbbbbbb
+    - apps/dev/web.yaml:7 has no digest to follow; set `pin: digest` or `pin: tagAndDigest`, or write a digest there
+    "#);
+    insta::assert_snapshot!(show(image(follow("main"), &[&old], &["main"])), @r#"
+    Update main@sha256:bbbbbbbbbbbb
+    - main names sha256:bbbbbbbbbbbb now, and its digest is followed
+    "#);
+    insta::assert_snapshot!(show(image(follow("main"), &[&new], &["main"])), @r#"
+    Nothing main@sha256:bbbbbbbbbbbb
+    - nothing to do: the references carry main@sha256:bbbbbbbbbbbb already
+    "#);
+    insta::assert_snapshot!(show(ImageFacts { pin: Pin::TagAndDigest, ..image(follow("main"), &[":main"], &["main"]) }), @r#"
+    Update main@sha256:bbbbbbbbbbbb
+    - main names sha256:bbbbbbbbbbbb now, and its digest is followed
+    "#);
+}
+
+#[test]
+fn a_version_pushed_again_with_other_content_is_not_followed() {
+    let old = format!(":1.5.0@{}", digest('a'));
+    insta::assert_snapshot!(show(image(semver("^1"), &[&old], &["1.5.0"])), @r#"
+    Nothing 1.5.0@sha256:bbbbbbbbbbbb
+    - 1.5.0 was moved at the registry from sha256:aaaaaaaaaaaa to sha256:bbbbbbbbbbbb; only a `digest` policy follows a tag that moves
+    "#);
+}
+
+#[test]
+fn references_that_disagree_are_brought_together() {
+    insta::assert_snapshot!(show(image(semver("^1"), &[":1.4.0", ":1.3.0"], &["1.5.0"])), @r#"
+    Update 1.5.0@sha256:bbbbbbbbbbbb
+    - 1.5.0 is the best tag that semver `^1` admits
+    - the references carry different versions now: 1.4.0, 1.3.0
+    "#);
+    insta::assert_snapshot!(show(image(semver("^1"), &[":latest"], &["1.5.0"])), @r#"
+    Update 1.5.0@sha256:bbbbbbbbbbbb
+    - 1.5.0 is the best tag that semver `^1` admits
+    "#);
+}
+
+#[test]
+fn two_claims_block_both() {
+    let claimed =
+        ImageFacts { claimed_by: Some("web-two".parse().unwrap()), ..image(semver("^1"), &[":1.4.0"], &["1.5.0"]) };
+    insta::assert_snapshot!(show(claimed), @r#"
+    Blocked no version
+    - the entry `web-two` claims ghcr.io/acme/web in this environment too; remove one of the two
+    "#);
+}
+
+#[test]
+fn the_registry_is_asked_about_the_best_first_and_not_below_what_runs() {
+    let known: Vec<Tag> =
+        ["1.3.0", "1.6.0", "1.4.0", "2.0.0", "1.5.0"].iter().map(|tag| tag.parse().unwrap()).collect();
+    let ask = |allow, current: &str| {
+        wanted_tags(&semver("^1"), allow, &[reference(current)], &known)
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(ask(false, ":1.4.0"), ["1.6.0", "1.5.0", "1.4.0"]);
+    assert_eq!(ask(true, ":1.5.0"), ["1.6.0", "1.5.0", "1.4.0", "1.3.0"]);
+    assert_eq!(ask(false, ":1.7.0"), Vec::<String>::new());
+}
+
+#[test]
+fn a_commit_says_what_changed_where_and_why() {
+    let facts = facts(image(semver("^1.4"), &[":1.4.0"], &["1.5.0"]));
+    let decisions = decide(&facts);
+    let files = vec![FileChange { path: "apps/dev/web.yaml".to_owned(), bytes: Vec::new() }];
+    let version = decisions[0].version.as_ref().unwrap();
+    let plans = propose(&facts, &[Edited { decision: &decisions[0], version, files }]);
+    insta::assert_snapshot!(plans[0].message, @r#"
+    Update web to 1.5.0 in dev
+
+    ghcr.io/acme/web: 1.4.0 -> 1.5.0
+    Because 1.5.0 is the best tag that semver `^1.4` admits.
+
+    Tagboat-Image: ghcr.io/acme/web:1.5.0@sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
+    Tagboat-Environment: dev
+    Tagboat-Decision: d-d625a27b156dca97
+    "#);
+}
