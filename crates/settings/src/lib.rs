@@ -1,0 +1,38 @@
+//! The two configuration files, read strictly.
+//!
+//! Pure: text in, settings or a [`Problem`] out. A problem names file, line, column and what to do; unknown
+//! keys are problems that name the nearest known key. Files named by `…File` keys are not opened here.
+//!
+//! The server file (`server`) is the operator's, the repository file (`repository`) the application teams'.
+
+mod overrides;
+mod problem;
+mod repository;
+mod server;
+
+pub use overrides::environment_names;
+pub use problem::Problem;
+pub use repository::{RepositoryFile, RepositorySettings, read_repository_file};
+pub use server::{
+    ApiFile, AuthorFile, ConfigRepositoryFile, CredentialsFile, LimitsFile, ReceiverFile, ReceiverKind, RegistryFile,
+    SecretSource, ServerFile, SettleFile, SshFile, SweepFile, read_server_file,
+};
+
+/// Where the repository file stands in a config repository.
+pub const REPOSITORY_FILE: &str = ".tagboat.yaml";
+
+/// The JSON schema of the server file.
+///
+/// # Errors
+/// When the schema cannot be expressed as JSON, which no input can cause.
+pub fn server_schema() -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&schemars::schema_for!(ServerFile))
+}
+
+/// The JSON schema of the repository file.
+///
+/// # Errors
+/// When the schema cannot be expressed as JSON, which no input can cause.
+pub fn repository_schema() -> Result<String, serde_json::Error> {
+    serde_json::to_string_pretty(&schemars::schema_for!(RepositoryFile))
+}

@@ -1,0 +1,398 @@
+//! The server file, `config/tagboat.yaml`: the operator's.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tagboat_model::{BranchName, Duration, ReceiverName, RepositoryName, TenantName};
+
+use crate::{
+    overrides,
+    problem::{self, Problem},
+};
+
+/// The file as it is written, defaults filled in.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[schemars(title = "Tagboat server file")]
+pub struct ServerFile {
+    /// Address and port to listen on. Default: `127.0.0.1:8080`.
+    pub listen: String,
+    /// The address under which senders reach this server, for the texts that name it. Default: `http://` and `listen`.
+    pub public_url: Option<String>,
+    /// Folder for the database and the mirrors. Default: `data` beside the process.
+    pub data_directory: PathBuf,
+    /// Database URL. Default: `sqlite:` and `tagboat.db` in the data directory.
+    pub database: Option<String>,
+    /// How long events are gathered before a push.
+    pub settle: SettleFile,
+    /// The look at every image that heals what events missed.
+    pub sweep: SweepFile,
+    /// Who may read the API and the status page.
+    pub api: ApiFile,
+    /// Bounds on what senders may send.
+    pub limits: LimitsFile,
+    /// The config repositories.
+    pub repositories: Vec<ConfigRepositoryFile>,
+    /// The addresses that senders send to.
+    pub receivers: Vec<ReceiverFile>,
+    /// Registries that need more than an anonymous request over https.
+    pub registries: Vec<RegistryFile>,
+}
+
+impl Default for ServerFile {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8080".to_owned(),
+            public_url: None,
+            data_directory: PathBuf::from("data"),
+            database: None,
+            settle: SettleFile::default(),
+            sweep: SweepFile::default(),
+            api: ApiFile::default(),
+            limits: LimitsFile::default(),
+            repositories: Vec::new(),
+            receivers: Vec::new(),
+            registries: Vec::new(),
+        }
+    }
+}
+
+/// `settle: { quiet: 2s, atMost: 15s }`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SettleFile {
+    /// A push is made when no event came for this long. Default: `2s`.
+    pub quiet: Duration,
+    /// And at the latest this long after the first. Default: `15s`.
+    pub at_most: Duration,
+}
+
+impl Default for SettleFile {
+    fn default() -> Self {
+        Self { quiet: Duration::from_seconds(2), at_most: Duration::from_seconds(15) }
+    }
+}
+
+/// `sweep: { interval: 1h }`
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SweepFile {
+    /// How often every image is looked at without an event, and every branch for foreign commits. Default: `1h`.
+    pub interval: Duration,
+}
+
+impl Default for SweepFile {
+    fn default() -> Self {
+        Self { interval: Duration::from_seconds(3600) }
+    }
+}
+
+/// Who may read the API and the status page. Without either key: only while `listen` is a loopback address.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct ApiFile {
+    /// Everybody who reaches the port.
+    pub public: bool,
+    /// File with the token that requests carry as `Authorization: Bearer …`.
+    pub token_file: Option<PathBuf>,
+    /// Environment variable with that token.
+    pub token_env: Option<String>,
+}
+
+/// Bounds on what senders may send.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct LimitsFile {
+    /// Largest body, in bytes. Default: 1048576.
+    pub body_bytes: usize,
+}
+
+impl Default for LimitsFile {
+    fn default() -> Self {
+        Self { body_bytes: 1024 * 1024 }
+    }
+}
+
+/// A config repository.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ConfigRepositoryFile {
+    /// A name for it, unique in this file.
+    pub name: RepositoryName,
+    /// `https://…`, `ssh://…` or `file://…`, without credentials in it.
+    pub url: String,
+    /// The branch whose `.tagboat.yaml` governs, and on which environments live that name no other. Default: `main`.
+    #[serde(default = "main_branch")]
+    pub branch: BranchName,
+    /// The tenant it belongs to. Default: `default`.
+    #[serde(default = "default_tenant")]
+    pub tenant: TenantName,
+    /// For `https://`.
+    #[serde(default)]
+    pub credentials: Option<CredentialsFile>,
+    /// For `ssh://`.
+    #[serde(default)]
+    pub ssh: Option<SshFile>,
+    /// Who the commits are by.
+    #[serde(default)]
+    pub author: AuthorFile,
+    /// Whether credentials may travel over `http://` to another machine. Default: false.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+fn main_branch() -> BranchName {
+    #[expect(clippy::expect_used, reason = "a constant that a test reads")]
+    "main".parse().expect("`main` is a branch name")
+}
+
+fn default_tenant() -> TenantName {
+    #[expect(clippy::expect_used, reason = "a constant that a test reads")]
+    "default".parse().expect("`default` is a tenant name")
+}
+
+/// User name and password (or token) for http.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct CredentialsFile {
+    /// User name. Default: `x-access-token`, as GitHub and Gitea expect beside a token.
+    #[serde(default = "token_user")]
+    pub username: String,
+    /// File with the password or token.
+    #[serde(default)]
+    pub password_file: Option<PathBuf>,
+    /// Environment variable with the password or token.
+    #[serde(default)]
+    pub password_env: Option<String>,
+}
+
+fn token_user() -> String {
+    "x-access-token".to_owned()
+}
+
+/// Key and known hosts for ssh.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SshFile {
+    /// The private key, without passphrase, readable by this process only.
+    pub key_file: PathBuf,
+    /// The keys of the server, as `ssh-keyscan` prints them. An unknown key is refused.
+    pub known_hosts_file: PathBuf,
+}
+
+/// Author and committer.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct AuthorFile {
+    /// Default: `Tagboat`.
+    pub name: String,
+    /// Default: `tagboat@localhost`.
+    pub email: String,
+}
+
+impl Default for AuthorFile {
+    fn default() -> Self {
+        Self { name: "Tagboat".to_owned(), email: "tagboat@localhost".to_owned() }
+    }
+}
+
+/// A receiver: one address for one sender.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ReceiverFile {
+    /// Its name; the address is `/hooks/` and the name.
+    pub name: ReceiverName,
+    /// Who sends.
+    pub kind: ReceiverKind,
+    /// The tenant that what is sent here belongs to. Default: `default`.
+    #[serde(default = "default_tenant")]
+    pub tenant: TenantName,
+    /// Files with the credential (several during a rotation): for `distribution` the whole `Authorization` header,
+    /// for `generic` the signing secret.
+    #[serde(default)]
+    pub secret_files: Vec<PathBuf>,
+    /// Environment variables with the credential.
+    #[serde(default)]
+    pub secret_envs: Vec<String>,
+    /// For `distribution`: the registry that sends, as host and port.
+    #[serde(default)]
+    pub registry: Option<String>,
+    /// The images it may speak for: names, with `*` for one part of the path and `**` for any.
+    pub images: Vec<String>,
+}
+
+/// The kinds of senders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub enum ReceiverKind {
+    /// A CNCF distribution registry's notifications.
+    Distribution,
+    /// Anything that signs as Standard Webhooks 1.0 says.
+    Generic,
+}
+
+/// A registry that needs more than an anonymous request over https.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RegistryFile {
+    /// Host and port, as image names write it.
+    pub host: String,
+    /// User name and password.
+    #[serde(default)]
+    pub credentials: Option<CredentialsFile>,
+    /// Speak http instead of https. Default: only with loopback addresses.
+    #[serde(default)]
+    pub plain_http: Option<bool>,
+    /// Hosts besides this one that may issue its tokens.
+    #[serde(default)]
+    pub token_servers: Vec<String>,
+}
+
+/// Where a secret is read from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A file; one line end at its end is not part of the secret.
+    File(PathBuf),
+    /// An environment variable.
+    Env(String),
+}
+
+impl SecretSource {
+    /// The one source of a pair of `…File` and `…Env` keys.
+    #[must_use]
+    pub fn of(file: Option<&PathBuf>, env: Option<&String>) -> Option<Self> {
+        file.cloned().map(Self::File).or_else(|| env.cloned().map(Self::Env))
+    }
+}
+
+impl ReceiverFile {
+    /// All sources of its credential.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<SecretSource> {
+        let files = self.secret_files.iter().cloned().map(SecretSource::File);
+        files.chain(self.secret_envs.iter().cloned().map(SecretSource::Env)).collect()
+    }
+}
+
+/// Read and check a server file. `variables` are the environment variables of the process; those that
+/// override a value are applied, all others are left alone.
+///
+/// # Errors
+/// The first [`Problem`].
+pub fn read_server_file(
+    source: &str,
+    text: &str,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<ServerFile, Problem> {
+    let mut file: ServerFile = problem::read(source, text)?;
+    let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| overrides::concerns(name)).collect();
+    variables.sort();
+    for (name, value) in variables {
+        let fail = |error: serde_json::Error| Problem { source: name.clone(), place: None, message: error.to_string() };
+        let mut json = serde_json::to_value(&file).map_err(fail)?;
+        overrides::apply(&mut json, &name, &value)?;
+        file = serde_json::from_value(json).map_err(fail)?;
+    }
+    check(source, text, &file)?;
+    Ok(file)
+}
+
+fn check(source: &str, text: &str, file: &ServerFile) -> Result<(), Problem> {
+    if file.listen.parse::<std::net::SocketAddr>().is_err() {
+        let message = format!("`{}` is not an address and port, as in `0.0.0.0:8080`", file.listen);
+        return Err(Problem::at(source, text, &["listen"], message));
+    }
+    if let Some(url) = file.database.as_ref().filter(|url| !url.starts_with("sqlite:")) {
+        let scheme = url.split(':').next().unwrap_or_default();
+        let message = format!("databases of the kind `{scheme}` are not supported; write `sqlite:` and a path");
+        return Err(Problem::at(source, text, &["database"], message));
+    }
+    for (index, repository) in file.repositories.iter().enumerate() {
+        let at =
+            |key: &str, message: String| Problem::at(source, text, &["repositories", &index.to_string(), key], message);
+        if file.repositories[..index]
+            .iter()
+            .any(|earlier| (&earlier.name, &earlier.tenant) == (&repository.name, &repository.tenant))
+        {
+            return Err(at(
+                "name",
+                format!("another repository is named `{}` already; names are unique", repository.name),
+            ));
+        }
+        check_url(repository).map_err(|message| at("url", message))?;
+        check_credentials(repository.credentials.as_ref()).map_err(|message| at("credentials", message))?;
+    }
+    for (index, receiver) in file.receivers.iter().enumerate() {
+        let at =
+            |key: &str, message: String| Problem::at(source, text, &["receivers", &index.to_string(), key], message);
+        if file.receivers[..index].iter().any(|earlier| earlier.name == receiver.name) {
+            return Err(at("name", format!("another receiver is named `{}` already; names are unique", receiver.name)));
+        }
+        check_receiver(receiver).map_err(|(key, message)| at(key, message))?;
+    }
+    for (index, registry) in file.registries.iter().enumerate() {
+        check_credentials(registry.credentials.as_ref()).map_err(|message| {
+            Problem::at(source, text, &["registries", &index.to_string(), "credentials"], message)
+        })?;
+    }
+    Ok(())
+}
+
+fn check_url(repository: &ConfigRepositoryFile) -> Result<(), String> {
+    let Some((scheme, rest)) = repository.url.split_once("://") else {
+        return Err(format!("`{}` is not a URL; write `https://…`, `ssh://…` or `file:///…`", repository.url));
+    };
+    let userinfo = rest.split('/').next().and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
+    match scheme {
+        "file" => Ok(()),
+        "ssh" if repository.ssh.is_none() => Err("`ssh://` needs `ssh` with `keyFile` and `knownHostsFile`".to_owned()),
+        "ssh" if userinfo.is_some_and(|user| user.contains(':')) => Err("a URL must not hold a password".to_owned()),
+        "ssh" => Ok(()),
+        "http" | "https" if userinfo.is_some() => {
+            Err("a URL must not hold credentials; use `credentials` with `passwordFile` or `passwordEnv`".to_owned())
+        }
+        "http" | "https" => Ok(()),
+        other => {
+            Err(format!("URLs of the kind `{other}` are not supported; write `https://…`, `ssh://…` or `file:///…`"))
+        }
+    }
+}
+
+fn check_credentials(credentials: Option<&CredentialsFile>) -> Result<(), String> {
+    match credentials {
+        Some(CredentialsFile { password_file: None, password_env: None, .. }) => {
+            Err("say where the password is: `passwordFile` or `passwordEnv`".to_owned())
+        }
+        Some(CredentialsFile { password_file: Some(_), password_env: Some(_), .. }) => {
+            Err("`passwordFile` and `passwordEnv` exclude each other".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_receiver(receiver: &ReceiverFile) -> Result<(), (&'static str, String)> {
+    if receiver.secrets().is_empty() {
+        return Err((
+            "name",
+            format!("the receiver `{}` has no credential; add `secretFiles` or `secretEnvs`", receiver.name),
+        ));
+    }
+    if receiver.images.is_empty() {
+        return Err(("images", "name the images it may speak for, as in `ghcr.io/acme/*`".to_owned()));
+    }
+    match (receiver.kind, &receiver.registry) {
+        (ReceiverKind::Distribution, None) => Err((
+            "kind",
+            "`distribution` needs `registry`: the host and port by which image names mean this registry".to_owned(),
+        )),
+        (ReceiverKind::Generic, Some(_)) => {
+            Err(("registry", "`registry` is for the kind `distribution` only".to_owned()))
+        }
+        _ => Ok(()),
+    }?;
+    for pattern in &receiver.images {
+        pattern.parse::<tagboat_intake::ImagePattern>().map_err(|error| ("images", error.to_string()))?;
+    }
+    Ok(())
+}

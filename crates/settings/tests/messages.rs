@@ -1,0 +1,92 @@
+//! What users read when a configuration file is wrong.
+
+use tagboat_settings::{read_repository_file, read_server_file};
+
+fn repository(text: &str) -> String {
+    match read_repository_file(".tagboat.yaml", text) {
+        Ok(settings) => format!("{} images, {} environments", settings.images.len(), settings.environments.len()),
+        Err(problem) => problem.to_string(),
+    }
+}
+
+fn server(text: &str, variables: &[(&str, &str)]) -> String {
+    let variables = variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    match read_server_file("tagboat.yaml", text, variables) {
+        Ok(file) => format!("listens on {}, settles {}", file.listen, file.settle.quiet),
+        Err(problem) => problem.to_string(),
+    }
+}
+
+const IMAGE: &str =
+    "images:\n  - name: web\n    image: ghcr.io/acme/web\n    policy: { semver: { range: \"^1.4\" } }\n";
+const DEV: &str = "environments:\n  - name: dev\n    paths: [apps/dev]\n    deliver: commit\n";
+
+#[test]
+fn a_good_repository_file_is_read() {
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}")), @"1 images, 1 environments");
+    insta::assert_snapshot!(repository("# nothing yet\n"), @"0 images, 0 environments");
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_known_one() {
+    insta::assert_snapshot!(repository("imagse: []\n"), @".tagboat.yaml:1:1: unknown key `imagse`; did you mean `images`? (known here: images, environments)");
+    insta::assert_snapshot!(repository(&IMAGE.replace("semver", "semvre")), @".tagboat.yaml:4:15: unknown value `semvre`; did you mean `semver`? (known here: semver, digest)");
+    insta::assert_snapshot!(repository(&IMAGE.replace("range", "rnage")), @".tagboat.yaml:4:25: unknown key `rnage`; did you mean `range`? (known here: range)");
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("commit", "commits"))), @".tagboat.yaml:8:14: unknown value `commits`; did you mean `commit`? (known here: commit)");
+    insta::assert_snapshot!(server("listne: 0.0.0.0:80\n", &[]), @"tagboat.yaml:1:1: unknown key `listne`; did you mean `listen`? (known here: listen, publicUrl, dataDirectory, database, settle, sweep, api, limits, repositories, receivers, registries)");
+    insta::assert_snapshot!(server("settle:\n  quite: 1s\n", &[]), @"tagboat.yaml:2:3: unknown key `quite`; did you mean `quiet`? (known here: quiet, atMost)");
+}
+
+#[test]
+fn wrong_values_say_where_and_what_to_write() {
+    insta::assert_snapshot!(repository(&IMAGE.replace("^1.4", "1x")), @".tagboat.yaml:4:32: `1x` is not a version range: `1x` is not a version; write for example `^1.4`, `~1.4.2`, `>=1.4 <2` or `1.x || 2.x`");
+    insta::assert_snapshot!(repository(&IMAGE.replace("ghcr.io/acme/web", "ghcr.io/Acme/web")), @".tagboat.yaml:3:12: `ghcr.io/Acme/web` is not an image name: each part of the path is lower-case letters and digits, joined by one `.`, one or two `_`, or `-`");
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{IMAGE}")), @".tagboat.yaml:5:1: the key `images` stands here a second time; keep one");
+    insta::assert_snapshot!(repository(IMAGE), @".tagboat.yaml:2:3: no `environments` are declared, so nothing would ever change; add one with `name`, `paths` and `deliver: commit`");
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("apps/dev", "../dev"))), @".tagboat.yaml:7:13: `../dev` is not a path in the repository: write it from the root of the repository, without `/` in front and without `..`");
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}  - name: dev\n    paths: [b]\n    deliver: commit\n")), @".tagboat.yaml:9:11: another environment is named `dev` already; names are unique");
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}    images: {{ api: {{ pin: tag }} }}\n")), @".tagboat.yaml:9:20: there is no image entry `api` (there are: web)");
+    insta::assert_snapshot!(repository("images:\n  - name: web\n    image: a/b\n    pin: tag\n    policy: { digest: { tag: main } }\n"), @".tagboat.yaml:4:10: `pin: tag` removes the digest that the `digest` policy follows; use `digest` or `tagAndDigest`");
+    insta::assert_snapshot!(repository("images: [\n"), @".tagboat.yaml:1:9: unclosed bracket '['");
+    insta::assert_snapshot!(repository("images:\n  - name: web\n"), @".tagboat.yaml:2:5: the key `image` is missing");
+    insta::assert_snapshot!(server("settle: { quiet: 5 }\n", &[]), @"tagboat.yaml:1:18: `5` is not a length of time: write numbers with units, as in `250ms`, `2s`, `10m`, `1h30m`, `7d`");
+    insta::assert_snapshot!(server("listen: here\n", &[]), @"tagboat.yaml:1:9: `here` is not an address and port, as in `0.0.0.0:8080`");
+    insta::assert_snapshot!(server("database: postgres://x\n", &[]), @"tagboat.yaml:1:11: databases of the kind `postgres` are not supported; write `sqlite:` and a path");
+}
+
+#[test]
+fn receivers_and_repositories_are_checked() {
+    let receiver = "receivers:\n  - name: registry\n    kind: distribution\n    images: [ghcr.io/acme/*]\n";
+    insta::assert_snapshot!(server(receiver, &[]), @"tagboat.yaml:2:11: the receiver `registry` has no credential; add `secretFiles` or `secretEnvs`");
+    insta::assert_snapshot!(server(&format!("{receiver}    secretEnvs: [HOOK]\n"), &[]), @"tagboat.yaml:3:11: `distribution` needs `registry`: the host and port by which image names mean this registry");
+    insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: https://u:secret@git.example/x\n", &[]), @"tagboat.yaml:3:10: a URL must not hold credentials; use `credentials` with `passwordFile` or `passwordEnv`");
+    insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: git@git.example:x\n", &[]), @"tagboat.yaml:3:10: `git@git.example:x` is not a URL; write `https://…`, `ssh://…` or `file:///…`");
+    insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: ssh://git@git.example/x\n", &[]), @"tagboat.yaml:3:10: `ssh://` needs `ssh` with `keyFile` and `knownHostsFile`");
+    insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: https://git.example/x\n    credentials: {}\n", &[]), @"tagboat.yaml:4:18: say where the password is: `passwordFile` or `passwordEnv`");
+}
+
+#[test]
+fn environment_variables_override_every_value() {
+    let file = "listen: 127.0.0.1:1\nrepositories:\n  - name: config\n    url: file:///a\n";
+    insta::assert_snapshot!(server(file, &[("TAGBOAT_LISTEN", "0.0.0.0:9000"), ("TAGBOAT_SETTLE_QUIET", "0s")]), @"listens on 0.0.0.0:9000, settles 0s");
+    insta::assert_snapshot!(server(file, &[("TAGBOAT_REPOSITORIES_0_URL", "nonsense")]), @"tagboat.yaml:4:10: `nonsense` is not a URL; write `https://…`, `ssh://…` or `file:///…`");
+    insta::assert_snapshot!(server(file, &[("TAGBOAT_LISTNE", "x")]), @"TAGBOAT_LISTNE: no key of the server file has this name");
+    insta::assert_snapshot!(server(file, &[("TAGBOAT_SETTLE_QUIET", "soon")]), @"TAGBOAT_SETTLE_QUIET: `soon` is not a length of time: write numbers with units, as in `250ms`, `2s`, `10m`, `1h30m`, `7d`");
+    // Kubernetes sets these in every pod beside a Service named `tagboat`.
+    let injected =
+        [("TAGBOAT_PORT", "tcp://10.0.0.1:80"), ("TAGBOAT_SERVICE_HOST", "10.0.0.1"), ("TAGBOAT_PORT_80_TCP", "x")];
+    insta::assert_snapshot!(server(file, &injected), @"listens on 127.0.0.1:1, settles 2s");
+    insta::assert_snapshot!(server(file, &[("TAGBOAT_CONFIG", "elsewhere.yaml"), ("HOME", "/")]), @"listens on 127.0.0.1:1, settles 2s");
+}
+
+#[test]
+fn the_schemas_name_every_key() {
+    let (server, repository) =
+        (tagboat_settings::server_schema().unwrap(), tagboat_settings::repository_schema().unwrap());
+    for key in ["publicUrl", "settle", "receivers", "secretFiles", "knownHostsFile"] {
+        assert!(server.contains(&format!("\"{key}\"")), "{key}");
+    }
+    for key in ["images", "policy", "semver", "environments", "deliver"] {
+        assert!(repository.contains(&format!("\"{key}\"")), "{key}");
+    }
+}
