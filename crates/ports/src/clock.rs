@@ -1,0 +1,14 @@
+//! Time, as an argument.
+
+use async_trait::async_trait;
+use tagboat_model::Timestamp;
+
+/// What time it is, and waiting for it.
+#[async_trait]
+pub trait Clock: Send + Sync {
+    /// Now.
+    fn now(&self) -> Timestamp;
+
+    /// Return at `point` or later.
+    async fn sleep_until(&self, point: Timestamp);
+}

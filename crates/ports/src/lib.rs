@@ -1,0 +1,22 @@
+//! The traits through which the engine meets the outside, and their plain data.
+//!
+//! No implementation stands here. Each trait has one for production (`registry`, `repository`, `store`) and
+//! one in memory for the simulator (`testkit`). A method may be called again after it failed or was
+//! cancelled: implementations recognise an effect that already happened.
+
+mod clock;
+mod progress;
+mod registry;
+mod repository;
+mod store;
+
+pub use clock::Clock;
+pub use progress::{Progress, Step};
+pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError};
+pub use repository::{
+    BlobId, FileEntry, NewCommit, NewFile, Push, PushOutcome, Repository, RepositoryError, RepositoryErrorKind,
+};
+pub use store::{
+    BranchState, DecisionRecord, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent, Observation,
+    PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+};

@@ -1,0 +1,63 @@
+//! What the engine asks of a registry.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tagboat_model::{Digest, Duration, ImageName, Tag};
+use thiserror::Error;
+
+/// A registry, or all of them: the image's name says which.
+#[async_trait]
+pub trait Registry: Send + Sync {
+    /// The digest that `tag` names now, in one request; `None` when there is no such tag.
+    async fn digest(&self, image: &ImageName, tag: &Tag) -> Result<Option<Digest>, RegistryError>;
+
+    /// What `tag` names now: its manifest, and its configuration where that tells an image from other
+    /// things. `None` when there is no such tag.
+    async fn describe(&self, image: &ImageName, tag: &Tag) -> Result<Option<ManifestDescription>, RegistryError>;
+
+    /// Every tag. Complete, or an error: never a part of the list.
+    async fn tags(&self, image: &ImageName) -> Result<Vec<Tag>, RegistryError>;
+}
+
+/// A manifest, as far as choosing needs it. The same for ever for one digest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ManifestDescription {
+    /// Computed from the bytes that were received.
+    pub digest: Digest,
+    /// What it describes.
+    pub kind: ManifestKind,
+    /// The commit it was built from, by the label `org.opencontainers.image.revision`.
+    pub revision: Option<String>,
+}
+
+/// What a manifest describes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "camelCase")]
+pub enum ManifestKind {
+    /// A container image, or an index with at least one.
+    Image,
+    /// A chart, a signature, an attestation, …
+    #[serde(rename_all = "camelCase")]
+    Other {
+        /// What it is, in words.
+        detail: String,
+    },
+}
+
+/// A registry could not be asked, or gave no usable answer. It never means that a tag is gone.
+#[derive(Debug, Error)]
+#[error("{operation} {image}: {detail}")]
+pub struct RegistryError {
+    /// What was tried: `read the manifest of tag 1.5.0 of`, `list the tags of`.
+    pub operation: String,
+    /// The image.
+    pub image: ImageName,
+    /// What went wrong, and what to do where that is known. No secret is in it.
+    pub detail: String,
+    /// How long the registry asked us to wait.
+    pub retry_after: Option<Duration>,
+    /// The cause.
+    #[source]
+    pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}

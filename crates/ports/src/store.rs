@@ -1,0 +1,329 @@
+//! What the engine and the server ask of the database.
+//!
+//! Dirtiness of a branch is a sequence: each event that concerns the branch raises `dirty`; a reconcile
+//! serves what it saw by setting `served` to the number that it read before it gathered. Work that arrives
+//! meanwhile therefore stays. A lease only saves work; its fence keeps a late worker from closing work that
+//! another one holds.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tagboat_model::{
+    BranchKey, CommitId, Decision, DecisionId, DeliveryId, Digest, Duration, Event, EventId, ImageName, ReceiverName,
+    Tag, TenantName, Timestamp, Trust,
+};
+use thiserror::Error;
+
+use crate::ManifestDescription;
+
+/// The database. Every method is one transaction, durable when it returns.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Store a delivery with its events, and mark dirty every branch that is interested in one of the images.
+    /// A delivery whose key the receiver used before changes nothing.
+    async fn accept(&self, delivery: NewDelivery) -> Result<Stored, StoreError>;
+
+    /// Make branches known; those that are new become dirty at once.
+    async fn know_branches(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError>;
+
+    /// Mark a branch dirty; an urgent one does not wait to settle.
+    async fn mark_dirty(&self, key: &BranchKey, urgent: bool, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Mark dirty every branch whose last sweep is older than `interval` (plus up to a tenth, so that branches
+    /// do not sweep together). Returns when the next one is due.
+    async fn mark_sweeps(&self, interval: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
+
+    /// Take a lease on the branch that has been due longest. `Err(when)` inside says when one will be due.
+    async fn lease(
+        &self,
+        owner: &str,
+        settle: Settle,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Result<Work, Option<Timestamp>>, StoreError>;
+
+    /// The events up to `work.sequence` that are not served yet.
+    async fn pending_events(&self, work: &Work) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// The images that a branch is interested in replace those it was interested in before. New ones are unlisted.
+    async fn set_interests(&self, key: &BranchKey, images: &[ImageName]) -> Result<(), StoreError>;
+
+    /// The images that a branch is interested in.
+    async fn interests(&self, key: &BranchKey) -> Result<Vec<Interest>, StoreError>;
+
+    /// Remember that tags were read at the registry.
+    async fn observe(&self, tenant: &TenantName, seen: &[Observation], now: Timestamp) -> Result<(), StoreError>;
+
+    /// What was read of an image before, with descriptions.
+    async fn observations(&self, tenant: &TenantName, image: &ImageName) -> Result<Vec<Observation>, StoreError>;
+
+    /// Which of `commits` Tagboat made for this tenant.
+    async fn own_commits(&self, tenant: &TenantName, commits: &[String]) -> Result<Vec<String>, StoreError>;
+
+    /// Write down facts and decisions before they are acted on. A decision that is known already keeps the time
+    /// of its first recording, so that a retry makes the same commit. Nothing is written when the fence is stale.
+    async fn record(&self, work: &Work, record: ToRecord) -> Result<Recorded, StoreError>;
+
+    /// Decisions whose commits were planned and whose landing was never written down.
+    async fn pending_changes(&self, key: &BranchKey) -> Result<Vec<PendingChange>, StoreError>;
+
+    /// Write down which decisions landed as which commits, and which planned ones never did.
+    async fn settle_changes(
+        &self,
+        key: &BranchKey,
+        landed: &[(DecisionId, CommitId)],
+        given_up: &[DecisionId],
+        now: Timestamp,
+    ) -> Result<(), StoreError>;
+
+    /// End a lease.
+    async fn finish(&self, work: &Work, finish: Finish, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Returns when something was written that may have made work due, by this process.
+    async fn changed(&self);
+
+    /// Whether the database answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+
+    /// The newest deliveries, newest first.
+    async fn deliveries(&self, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError>;
+
+    /// The newest events, newest first.
+    async fn events(&self, limit: u32) -> Result<Vec<EventRecord>, StoreError>;
+
+    /// One event.
+    async fn event(&self, id: &EventId) -> Result<Option<EventRecord>, StoreError>;
+
+    /// The newest decisions, newest first; only those that an event led to, when one is given.
+    async fn decisions(&self, event: Option<&EventId>, limit: u32) -> Result<Vec<DecisionRecord>, StoreError>;
+
+    /// Every branch that is known.
+    async fn branches(&self) -> Result<Vec<BranchState>, StoreError>;
+}
+
+/// How long events are gathered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settle {
+    /// Without a new one.
+    pub quiet: Duration,
+    /// At most.
+    pub at_most: Duration,
+}
+
+/// An authentic request, to be stored before it is answered.
+#[derive(Debug, Clone)]
+pub struct NewDelivery {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Whose it is.
+    pub tenant: TenantName,
+    /// Where it came in.
+    pub receiver: ReceiverName,
+    /// The same for every repetition.
+    pub key: String,
+    /// What it comes to (`accepted`, `ignored`, `unparsable`).
+    pub verdict: String,
+    /// Why parts of it are not acted on.
+    pub reasons: Vec<String>,
+    /// The raw body.
+    pub body: Vec<u8>,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// Its events.
+    pub events: Vec<NewEvent>,
+}
+
+/// An event of a delivery.
+#[derive(Debug, Clone)]
+pub struct NewEvent {
+    /// Its id.
+    pub id: EventId,
+    /// What it says.
+    pub event: Event,
+    /// How far its sender proved who it is.
+    pub trust: Trust,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stored {
+    /// It is stored now; per event how many branches are interested.
+    New(Vec<(EventId, usize)>),
+    /// It was stored before.
+    Duplicate,
+}
+
+/// A leased piece of work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Work {
+    /// The branch.
+    pub key: BranchKey,
+    /// The dirty sequence that this work serves.
+    pub sequence: i64,
+    /// Raised with every lease.
+    pub fence: i64,
+    /// How often this work failed before.
+    pub attempts: u32,
+    /// When the branch was last swept, if ever.
+    pub swept_at: Option<Timestamp>,
+}
+
+/// How a lease ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finish {
+    /// What was dirty when it was read is served. `swept` says that every image was listed.
+    Served {
+        /// The head that was processed last.
+        head: Option<CommitId>,
+        /// Whether every image was listed.
+        swept: bool,
+        /// What stands in the way of anything being done, for people.
+        problem: Option<String>,
+    },
+    /// It failed; try again at `again_at`.
+    Failed {
+        /// The whole chain of causes.
+        error: String,
+        /// When to try again.
+        again_at: Timestamp,
+    },
+}
+
+/// That a branch wants to know of pushes to an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interest {
+    /// The image.
+    pub image: ImageName,
+    /// Whether its tags were listed for this branch at least once.
+    pub listed: bool,
+}
+
+/// A tag as it was read at the registry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observation {
+    /// The image.
+    pub image: ImageName,
+    /// The tag.
+    pub tag: Tag,
+    /// What it named.
+    pub manifest: ManifestDescription,
+}
+
+/// What a reconcile writes down before it acts.
+#[derive(Debug, Clone)]
+pub struct ToRecord {
+    /// The commit that was read.
+    pub head: CommitId,
+    /// When.
+    pub at: Timestamp,
+    /// The stored form of the facts.
+    pub facts: Vec<u8>,
+    /// The decisions, each with its id and whether a commit is planned for it.
+    pub decisions: Vec<(DecisionId, Decision, bool)>,
+    /// Images that were listed, so that their interest is complete.
+    pub listed: Vec<ImageName>,
+}
+
+/// What was recorded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Recorded {
+    /// The time of the first recording of each decision, in the order given.
+    At(Vec<Timestamp>),
+    /// Another worker holds the lease now; nothing was written.
+    StaleFence,
+}
+
+/// A planned commit of which it is not known whether it landed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingChange {
+    /// The decision.
+    pub decision: DecisionId,
+    /// The head it was computed on.
+    pub base: CommitId,
+}
+
+/// A delivery as it is shown.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeliveryRecord {
+    /// Its id.
+    pub id: DeliveryId,
+    /// Where it came in.
+    pub receiver: ReceiverName,
+    /// `accepted`, `ignored` or `unparsable`.
+    pub verdict: String,
+    /// Why parts of it were not acted on.
+    pub reasons: Vec<String>,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+/// An event as it is shown.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct EventRecord {
+    /// Its id.
+    pub id: EventId,
+    /// The delivery it came in.
+    pub delivery: DeliveryId,
+    /// The receiver.
+    pub receiver: ReceiverName,
+    /// The image.
+    pub image: ImageName,
+    /// The tag.
+    pub tag: Tag,
+    /// The digest that the sender claimed.
+    pub claimed_digest: Option<Digest>,
+    /// How far its sender proved who it is.
+    pub trust: Trust,
+    /// When it came.
+    pub received_at: Timestamp,
+    /// The branches that were interested when it came, with whether each is served.
+    pub branches: Vec<(BranchKey, bool)>,
+}
+
+/// A decision as it is shown.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DecisionRecord {
+    /// Its id.
+    pub id: DecisionId,
+    /// The branch.
+    pub key: BranchKey,
+    /// The commit that was read.
+    pub head: CommitId,
+    /// When it was first recorded.
+    pub decided_at: Timestamp,
+    /// What was decided.
+    pub decision: Decision,
+    /// The commit that carries it out, once it is on the branch.
+    pub commit: Option<CommitId>,
+}
+
+/// A branch as it is shown.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BranchState {
+    /// The branch.
+    pub key: BranchKey,
+    /// Whether work is waiting.
+    pub dirty: bool,
+    /// The head that was processed last.
+    pub head: Option<CommitId>,
+    /// When it was last brought to its end.
+    pub served_at: Option<Timestamp>,
+    /// What went wrong last, or stands in the way, until it does no longer.
+    pub problem: Option<String>,
+    /// When it is tried again, while it fails.
+    pub again_at: Option<Timestamp>,
+}
+
+/// The database did not do what was asked.
+#[derive(Debug, Error)]
+#[error("database: {operation}")]
+pub struct StoreError {
+    /// What was tried: `store a delivery`.
+    pub operation: &'static str,
+    /// The cause.
+    #[source]
+    pub source: Box<dyn std::error::Error + Send + Sync>,
+}

@@ -1,0 +1,16 @@
+//! Worlds for tests: real servers on free loopback ports, and the simulator.
+//!
+//! Never part of the product. Every server is started by the test that needs it and stopped by its own process
+//! id when the value is dropped. Here a failure is a panic: it fails the test with its reason.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
+mod git_server;
+mod git_work;
+mod process;
+mod ssh_server;
+
+pub use git_server::GitServer;
+pub use git_work::{BareRepository, git};
+pub use process::{Process, free_port, wait_for_port};
+pub use ssh_server::SshServer;

@@ -1,0 +1,89 @@
+//! Child processes that end with the value that started them.
+
+use std::{
+    io::Read as _,
+    net::{TcpListener, TcpStream},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// A running program, stopped by its process id when dropped.
+#[derive(Debug)]
+pub struct Process(Child);
+
+impl Process {
+    /// Start a program; its output goes to `log` when one is given.
+    ///
+    /// # Panics
+    /// When the program cannot be started.
+    pub fn start(command: &mut Command, log: Option<&std::path::Path>) -> Self {
+        let output = || match log {
+            Some(path) => Stdio::from(std::fs::File::options().create(true).append(true).open(path).unwrap()),
+            None => Stdio::null(),
+        };
+        let child = command.stdin(Stdio::null()).stdout(output()).stderr(output()).spawn();
+        Self(child.unwrap_or_else(|error| panic!("{command:?} could not be started: {error}")))
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Ask it to end, as an operator would, and wait for it.
+    ///
+    /// # Panics
+    /// When it does not end within ten seconds.
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        Command::new("kill").arg("-TERM").arg(self.id().to_string()).status().unwrap();
+        let until = Instant::now() + Duration::from_secs(10);
+        while Instant::now() < until {
+            if let Some(status) = self.0.try_wait().unwrap() {
+                return status;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        panic!("the process did not end within ten seconds of SIGTERM");
+    }
+
+    /// Stop it without warning.
+    pub fn kill(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A loopback port that nobody listens on now.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
+}
+
+/// Return once somebody listens on the port.
+///
+/// # Panics
+/// When nobody does within ten seconds; the log's text is in the message.
+pub fn wait_for_port(port: u16, log: Option<&std::path::Path>) {
+    let until = Instant::now() + Duration::from_secs(10);
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        if Instant::now() > until {
+            let mut text = String::new();
+            if let Some(mut file) = log.and_then(|path| std::fs::File::open(path).ok()) {
+                file.read_to_string(&mut text).unwrap_or_default();
+            }
+            panic!("nothing listens on port {port} after ten seconds\n{text}");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
