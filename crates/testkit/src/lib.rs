@@ -5,11 +5,13 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
+mod docker_registry;
 mod git_server;
 mod git_work;
 mod process;
 mod ssh_server;
 
+pub use docker_registry::DockerRegistry;
 pub use git_server::GitServer;
 pub use git_work::{BareRepository, git};
 pub use process::{Process, free_port, wait_for_port};

@@ -1,0 +1,102 @@
+//! `WWW-Authenticate` of a registry, and which token servers are believed.
+//!
+//! Format: RFC 9110 section 11 and distribution's token specification. A realm that is neither the registry
+//! itself nor a known token server of it gets nothing: registries have been made to send credentials away.
+
+use reqwest::Url;
+
+/// What a registry asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Challenge {
+    /// User name and password with every request.
+    Basic,
+    /// A token from `realm`.
+    Bearer { realm: Url, service: Option<String> },
+}
+
+impl Challenge {
+    /// Read the header; `None` when it asks for something else.
+    pub(crate) fn parse(header: &str) -> Option<Self> {
+        let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
+        if scheme.eq_ignore_ascii_case("basic") {
+            return Some(Self::Basic);
+        }
+        if !scheme.eq_ignore_ascii_case("bearer") {
+            return None;
+        }
+        let value = |name: &str| parameters(rest).into_iter().find(|(key, _)| key == name).map(|(_, value)| value);
+        Some(Self::Bearer { realm: Url::parse(&value("realm")?).ok()?, service: value("service") })
+    }
+}
+
+/// `key="value",key=value`
+fn parameters(text: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = text.trim_start_matches([' ', ',']);
+    while let Some((key, after)) = rest.split_once('=') {
+        let (value, after) = match after.strip_prefix('"') {
+            Some(quoted) => quoted.split_once('"').unwrap_or((quoted, "")),
+            None => after.split_at(after.find(',').unwrap_or(after.len())),
+        };
+        found.push((key.trim().to_ascii_lowercase(), value.to_owned()));
+        rest = after.trim_start_matches([' ', ',']);
+    }
+    found
+}
+
+/// Token servers of public registries that are not at the registry's own host.
+const KNOWN: [(&str, &str); 3] =
+    [("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com"), ("public.ecr.aws", "public.ecr.aws")];
+
+/// Whether `realm` may be asked for tokens of `registry`.
+pub(crate) fn is_trusted(realm: &Url, registry: &str, plain_http: bool, configured: &[String]) -> bool {
+    let scheme = realm.scheme() == "https" || (plain_http && realm.scheme() == "http");
+    let Some(host) = realm.host_str() else { return false };
+    let with_port = realm.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+    let trusted = with_port == registry
+        || KNOWN.contains(&(registry, with_port.as_str()))
+        || configured.iter().any(|server| *server == with_port);
+    scheme && trusted && realm.username().is_empty() && realm.password().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn challenges_are_read() {
+        let header = r#"Bearer realm="https://auth.docker.io/token",service="registry.docker.io",scope="repository:a/b:pull,push""#;
+        let Some(Challenge::Bearer { realm, service }) = Challenge::parse(header) else { panic!() };
+        assert_eq!((realm.as_str(), service.as_deref()), ("https://auth.docker.io/token", Some("registry.docker.io")));
+        assert_eq!(Challenge::parse("Basic realm=\"x\""), Some(Challenge::Basic));
+        for bad in ["", "Negotiate", "Bearer", "Bearer realm", "Bearer realm=\"not a url\"", "Bearer realm=\"https://a"]
+        {
+            assert!(!matches!(Challenge::parse(bad), Some(Challenge::Basic)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_known_token_servers_are_believed() {
+        let trusted = |realm: &str, registry: &str, plain: bool, configured: &[&str]| {
+            let configured: Vec<String> = configured.iter().map(|host| (*host).to_owned()).collect();
+            is_trusted(&Url::parse(realm).unwrap(), registry, plain, &configured)
+        };
+        assert!(trusted("https://ghcr.io/token", "ghcr.io", false, &[]));
+        assert!(trusted("https://auth.docker.io/token", "docker.io", false, &[]));
+        assert!(trusted("https://sso.example/token", "r.example", false, &["sso.example"]));
+        assert!(trusted("http://127.0.0.1:5000/token", "127.0.0.1:5000", true, &[]));
+        for (realm, registry) in [
+            ("https://evil.example/token", "ghcr.io"),
+            ("http://ghcr.io/token", "ghcr.io"),
+            ("https://ghcr.io.evil.example/token", "ghcr.io"),
+            ("https://ghcr.io:8443/token", "ghcr.io"),
+            ("https://ghcr.io@evil.example/token", "ghcr.io"),
+            ("https://user@ghcr.io/token", "ghcr.io"),
+            ("https://169.254.169.254/token", "ghcr.io"),
+            ("https://auth.docker.io/token", "ghcr.io"),
+            ("file:///etc/passwd", "ghcr.io"),
+        ] {
+            assert!(!trusted(realm, registry, false, &[]), "{realm} for {registry}");
+        }
+    }
+}

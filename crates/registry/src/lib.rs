@@ -1,0 +1,146 @@
+//! OCI registries: which digest a tag names, what it is, which tags there are.
+//!
+//! The only door to registries. Requests follow the OCI distribution specification 1.1; types of manifests
+//! are those of oci-spec. The calls are our own because they have rules that the kept client libraries do
+//! not hold: credentials go only to the registry and to token servers that configuration (or a short built-in
+//! list) names, redirects never carry them elsewhere, `Retry-After` is passed on, and a list of tags is
+//! complete or an error.
+
+mod authentication;
+mod challenge;
+mod client;
+mod manifest;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use reqwest::{Method, StatusCode, header};
+use secrecy::SecretString;
+use tagboat_model::{Digest, ImageName, Tag};
+use tagboat_ports::{ManifestDescription, Registry, RegistryError};
+
+use crate::client::{Client, Fault};
+
+/// How one registry is reached, where that differs from an anonymous request over https.
+#[derive(Debug, Clone, Default)]
+pub struct RegistrySettings {
+    /// User name and password.
+    pub credentials: Option<(String, SecretString)>,
+    /// Speak http. `None` means: only with loopback addresses.
+    pub plain_http: Option<bool>,
+    /// Hosts besides the registry that may issue its tokens.
+    pub token_servers: Vec<String>,
+}
+
+/// All registries. An image's name says which is asked.
+pub struct OciRegistries {
+    client: Client,
+}
+
+/// More pages than this are taken for a loop. At 1,000 tags a page it is a million tags.
+const MOST_PAGES: usize = 1000;
+const TAGS_A_PAGE: usize = 1000;
+
+impl OciRegistries {
+    /// `registries` by host, as image names write it.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(registries: BTreeMap<String, RegistrySettings>) -> Result<Self, reqwest::Error> {
+        Ok(Self { client: Client::new(registries)? })
+    }
+}
+
+#[async_trait]
+impl Registry for OciRegistries {
+    async fn digest(&self, image: &ImageName, tag: &Tag) -> Result<Option<Digest>, RegistryError> {
+        let explain = |fault: Fault| fault.during(format!("read the digest of tag {tag} of"), image);
+        let path = format!("manifests/{tag}");
+        let answer = self.client.send(Method::HEAD, image, &path, manifest::ACCEPT).await.map_err(explain)?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        match manifest::header_digest(answer.headers()) {
+            Some(digest) => Ok(Some(digest)),
+            // Some registries tell the digest only by the bytes.
+            None => Ok(self.describe(image, tag).await?.map(|description| description.digest)),
+        }
+    }
+
+    async fn describe(&self, image: &ImageName, tag: &Tag) -> Result<Option<ManifestDescription>, RegistryError> {
+        let explain = |fault: Fault| fault.during(format!("read the manifest of tag {tag} of"), image);
+        let path = format!("manifests/{tag}");
+        let answer = self.client.send(Method::GET, image, &path, manifest::ACCEPT).await.map_err(explain)?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let claimed = manifest::header_digest(answer.headers());
+        let bytes = client::bounded_body(answer).await.map_err(explain)?;
+        let read = manifest::read(&bytes, claimed.as_ref()).map_err(explain)?;
+        let revision = match &read.config {
+            Some(config) => {
+                let blob = self.client.blob(image, config).await.map_err(explain)?;
+                manifest::revision(&blob)
+            }
+            None => None,
+        };
+        Ok(Some(ManifestDescription { digest: read.digest, kind: read.kind, revision }))
+    }
+
+    async fn tags(&self, image: &ImageName) -> Result<Vec<Tag>, RegistryError> {
+        self.all_tags(image).await.map_err(|fault| fault.during("list the tags of".to_owned(), image))
+    }
+}
+
+#[derive(serde::Deserialize)]
+struct TagList {
+    // Registries answer `null` for a repository without tags.
+    tags: Option<Vec<String>>,
+}
+
+impl OciRegistries {
+    async fn all_tags(&self, image: &ImageName) -> Result<Vec<Tag>, Fault> {
+        let mut path = format!("tags/list?n={TAGS_A_PAGE}");
+        let mut tags = Vec::new();
+        for _ in 0..MOST_PAGES {
+            let answer = self.client.send(Method::GET, image, &path, "application/json").await?;
+            if answer.status() == StatusCode::NOT_FOUND {
+                return Err(Fault::new("the registry knows no such repository, or the credential may not see it"));
+            }
+            let next = answer.headers().get(header::LINK).and_then(|link| link.to_str().ok()).and_then(next_page);
+            let bytes = client::bounded_body(answer).await?;
+            let page: TagList = serde_json::from_slice(&bytes)
+                .map_err(|error| Fault::new("the list of tags is not what the specification says").because(error))?;
+            // A tag outside the grammar cannot be deployed, so it is no candidate.
+            tags.extend(page.tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()));
+            match next {
+                None => return Ok(tags),
+                Some(next) if next == path => return Err(Fault::new("the list of tags refers to itself")),
+                Some(next) => path = next,
+            }
+        }
+        Err(Fault::new("the list of tags does not end"))
+    }
+}
+
+/// `</v2/acme/web/tags/list?last=b&n=100>; rel="next"` becomes `tags/list?last=b&n=100`: only the query is
+/// taken over, so that a registry cannot send us elsewhere.
+fn next_page(link: &str) -> Option<String> {
+    let next = link.split(',').find(|part| part.contains("rel=\"next\"") || part.contains("rel=next"))?;
+    let target = next.split('<').nth(1)?.split('>').next()?;
+    let (_, query) = target.split_once('?')?;
+    Some(format!("tags/list?{query}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_next_page_is_always_at_the_same_place() {
+        let link = r#"<https://evil.example/v2/other/tags/list?last=1.2&n=100>; rel="next""#;
+        assert_eq!(next_page(link).unwrap(), "tags/list?last=1.2&n=100");
+        assert_eq!(next_page(r#"</v2/a/tags/list?last=1>; rel="prev""#), None);
+        assert_eq!(next_page("nonsense"), None);
+    }
+}

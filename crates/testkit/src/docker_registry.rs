@@ -1,0 +1,156 @@
+//! Debian's `docker-registry`, with its own notifications, and somebody who pushes to it.
+
+use std::{path::PathBuf, process::Command};
+
+use reqwest::{Client, header};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+
+use crate::{Process, free_port, wait_for_port};
+
+const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
+const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
+
+/// A running registry.
+#[derive(Debug)]
+pub struct DockerRegistry {
+    folder: tempfile::TempDir,
+    port: u16,
+    process: Option<Process>,
+    http: Client,
+}
+
+impl DockerRegistry {
+    /// Start it; notifications go to `url` with this `Authorization` header, when one is given.
+    ///
+    /// # Panics
+    /// When `docker-registry` is not installed or does not start.
+    #[must_use]
+    pub fn start(notify: Option<(&str, &str)>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
+        let endpoints = notify.map_or_else(String::new, |(url, authorization)| {
+            format!(
+                "notifications:\n  endpoints:\n    - name: tagboat\n      url: {url}\n      headers:\n        \
+                 Authorization: [\"{authorization}\"]\n      timeout: 2s\n      threshold: 5\n      backoff: 200ms\n"
+            )
+        });
+        let configuration = format!(
+            "version: 0.1\nlog: {{ level: warn }}\nstorage:\n  filesystem:\n    rootdirectory: {storage}\n  delete:\n    \
+             enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n{endpoints}",
+            storage = folder.path().join("storage").display(),
+        );
+        std::fs::write(folder.path().join("config.yml"), configuration).unwrap();
+        let mut registry = Self { folder, port, process: None, http: Client::new() };
+        registry.start_again();
+        registry
+    }
+
+    /// Stop it, as an outage would.
+    pub fn stop(&mut self) {
+        self.process = None;
+    }
+
+    /// Start it with what it had.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub fn start_again(&mut self) {
+        let log = self.log();
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(self.folder.path().join("config.yml"));
+        self.process = Some(Process::start(&mut command, Some(&log)));
+        wait_for_port(self.port, Some(&log));
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join("log")
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn host(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Push an image for one platform; the seed makes its content. Returns its digest.
+    pub async fn push_image(&self, repository: &str, tag: &str, seed: &str) -> String {
+        let (manifest, _) = self.image(repository, seed, "amd64").await;
+        self.push_manifest(repository, tag, MANIFEST, &manifest).await
+    }
+
+    /// Push an image for two platforms: two manifests by digest, then the index. Returns the index's digest.
+    pub async fn push_index(&self, repository: &str, tag: &str, seed: &str) -> String {
+        let mut children = Vec::new();
+        for architecture in ["amd64", "arm64"] {
+            let (manifest, bytes) = self.image(repository, seed, architecture).await;
+            let digest = self.push_manifest(repository, &digest_of(&bytes), MANIFEST, &manifest).await;
+            children.push(json!({ "mediaType": MANIFEST, "digest": digest, "size": bytes.len(),
+                "platform": { "os": "linux", "architecture": architecture } }));
+        }
+        let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": children });
+        self.push_manifest(repository, tag, INDEX, &index).await
+    }
+
+    /// Push something that is no image: a Helm chart.
+    pub async fn push_chart(&self, repository: &str, tag: &str) -> String {
+        let config_type = "application/vnd.cncf.helm.config.v1+json";
+        let config = self.push_blob(repository, b"{\"name\":\"chart\"}", config_type).await;
+        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [] });
+        self.push_manifest(repository, tag, MANIFEST, &manifest).await
+    }
+
+    async fn image(&self, repository: &str, seed: &str, architecture: &str) -> (Value, Vec<u8>) {
+        let layer = self
+            .push_blob(
+                repository,
+                format!("layer {seed} {architecture}").as_bytes(),
+                "application/vnd.oci.image.layer.v1.tar",
+            )
+            .await;
+        let config = json!({ "architecture": architecture, "os": "linux", "rootfs": { "type": "layers", "diff_ids": [] },
+            "config": { "Labels": { "org.opencontainers.image.revision": seed } } });
+        let config = self.push_blob(repository, config.to_string().as_bytes(), CONFIG).await;
+        let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [layer] });
+        let bytes = manifest.to_string().into_bytes();
+        (manifest, bytes)
+    }
+
+    async fn push_blob(&self, repository: &str, bytes: &[u8], media_type: &str) -> Value {
+        let start = format!("http://{}/v2/{repository}/blobs/uploads/", self.host());
+        let answer = self.http.post(start).send().await.unwrap();
+        let location = answer.headers()[header::LOCATION].to_str().unwrap().to_owned();
+        let digest = digest_of(bytes);
+        let separator = if location.contains('?') { '&' } else { '?' };
+        let answer = self
+            .http
+            .put(format!("{location}{separator}digest={digest}"))
+            .header(header::CONTENT_TYPE, "application/octet-stream")
+            .body(bytes.to_vec())
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
+    }
+
+    async fn push_manifest(&self, repository: &str, reference: &str, media_type: &str, manifest: &Value) -> String {
+        let url = format!("http://{}/v2/{repository}/manifests/{reference}", self.host());
+        let answer = self
+            .http
+            .put(url)
+            .header(header::CONTENT_TYPE, media_type)
+            .body(manifest.to_string())
+            .send()
+            .await
+            .unwrap();
+        assert!(answer.status().is_success(), "{answer:?}");
+        answer.headers()["docker-content-digest"].to_str().unwrap().to_owned()
+    }
+}
+
+fn digest_of(bytes: &[u8]) -> String {
+    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
