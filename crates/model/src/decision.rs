@@ -73,6 +73,8 @@ pub enum Reason {
     RegistryUnavailable { image: ImageName, detail: String },
     /// The tag names something that is no image.
     NotAnImage { tag: Tag, detail: String },
+    /// What runs is the best that is known.
+    NothingBetter { current: String, policy: String },
     /// No tag that is known satisfies the policy.
     NoAdmittedTag { policy: String },
     /// No file of the environment names the image.
@@ -133,6 +135,9 @@ impl fmt::Display for Reason {
                 write!(f, "the registry of {image} could not be asked ({detail}); nothing changes until it can")
             }
             Self::NotAnImage { tag, detail } => write!(f, "{tag} is not a container image: {detail}"),
+            Self::NothingBetter { current, policy } => {
+                write!(f, "nothing to do: no tag better than {current} is known that {policy} admits")
+            }
             Self::NoAdmittedTag { policy } => write!(f, "no known tag is admitted by {policy}"),
             Self::NoReference { image } => write!(f, "no file of this environment names {image}"),
             Self::ReferencesDisagree { versions } => {

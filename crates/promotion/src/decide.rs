@@ -142,20 +142,24 @@ fn moved_tag(facts: &ImageFacts, version: &Version) -> Option<Reason> {
 }
 
 fn nothing_selected(facts: &ImageFacts, current: &[String]) -> Vec<Reason> {
-    let others = about_others(facts, None);
-    let below = facts.candidates.iter().any(|candidate| candidate.state == CandidateState::Unasked);
-    let mut reasons = if below && others.iter().all(|reason| matches!(reason, Reason::BelowCurrent { .. })) {
-        vec![Reason::AlreadyThere { version: current.join(", ") }]
-    } else {
-        vec![Reason::NoAdmittedTag { policy: facts.policy.to_string() }]
+    let policy = facts.policy.to_string();
+    let first = match floor(&facts.policy, &facts.references) {
+        Some(_) => Reason::NothingBetter { current: current.join(", "), policy },
+        None => Reason::NoAdmittedTag { policy },
     };
-    reasons.extend(others);
+    let mut reasons = vec![first];
+    reasons.extend(about_others(facts, None));
     reasons
 }
 
 /// One reason for each candidate that was not selected, capped, the rest counted.
 fn about_others(facts: &ImageFacts, selected: Option<&Tag>) -> Vec<Reason> {
-    let others = facts.candidates.iter().filter(|candidate| Some(&candidate.tag) != selected);
+    // What runs needs no reason for not being asked about again.
+    let runs = |candidate: &Candidate| {
+        candidate.state == CandidateState::Unasked
+            && facts.references.iter().any(|reference| reference.tag.as_ref() == Some(&candidate.tag))
+    };
+    let others = facts.candidates.iter().filter(|candidate| Some(&candidate.tag) != selected && !runs(candidate));
     let mut reasons: Vec<Reason> = others.map(|candidate| about(facts, candidate, selected)).collect();
     let more = reasons.len().saturating_sub(MOST_REASONS_ABOUT_OTHERS);
     if more > 0 {

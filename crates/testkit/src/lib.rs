@@ -9,7 +9,9 @@ mod docker_registry;
 mod git_server;
 mod git_work;
 mod process;
+pub mod simulator;
 mod ssh_server;
+pub mod store_contract;
 
 pub use docker_registry::DockerRegistry;
 pub use git_server::GitServer;

@@ -1,0 +1,57 @@
+//! Act: make the planned commits true, and write down what became of them.
+
+use tagboat_model::{BranchKey, CommitId, Timestamp};
+use tagboat_ports::{NewCommit, NewFile, Push, PushOutcome, Step};
+use tagboat_promotion::CommitPlan;
+
+use crate::{ConfigRepository, Engine, ReconcileError};
+
+impl Engine {
+    /// Push the plans on top of `base` in one go. `times` are the times of their first recording, so that a
+    /// repeated push makes the same commits.
+    pub(crate) async fn act(
+        &self,
+        key: &BranchKey,
+        config: &ConfigRepository,
+        base: &CommitId,
+        plans: &[CommitPlan],
+        times: &[Timestamp],
+    ) -> Result<PushOutcome, ReconcileError> {
+        let commit = |(plan, time): (&CommitPlan, &Timestamp)| NewCommit {
+            decision: plan.decision.clone(),
+            time: *time,
+            message: plan.message.clone(),
+            files: plan
+                .files
+                .iter()
+                .map(|file| NewFile { path: file.path.clone(), bytes: file.bytes.clone() })
+                .collect(),
+        };
+        let commits: Vec<NewCommit> = plans.iter().zip(times).map(commit).collect();
+        let push = Push { branch: key.branch.clone(), base: base.clone(), commits };
+        let outcome = config.port.push(&push).await?;
+        if let PushOutcome::Landed(ids) = &outcome {
+            let landed: Vec<_> = plans.iter().map(|plan| plan.decision.clone()).zip(ids.iter().cloned()).collect();
+            self.ports.store.settle_changes(key, &landed, &[], self.now()).await?;
+            self.ports.progress.step(&Step::Pushed { key: key.clone(), commits: landed, at: self.now() });
+        }
+        Ok(outcome)
+    }
+
+    /// Find out about commits that were planned before and never written down as landed: the process may have
+    /// ended, or the answer been lost, between the push and the note.
+    pub(crate) async fn settle_earlier(
+        &self,
+        key: &BranchKey,
+        config: &ConfigRepository,
+        head: &CommitId,
+    ) -> Result<(), ReconcileError> {
+        let pending = self.ports.store.pending_changes(key).await?;
+        let Some(oldest) = pending.first() else { return Ok(()) };
+        let ids: Vec<_> = pending.iter().map(|change| change.decision.clone()).collect();
+        let landed = config.port.landed(head, &oldest.base, &ids).await?;
+        let given_up: Vec<_> = ids.into_iter().filter(|id| !landed.iter().any(|(found, _)| found == id)).collect();
+        self.ports.store.settle_changes(key, &landed, &given_up, self.now()).await?;
+        Ok(())
+    }
+}

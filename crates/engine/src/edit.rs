@@ -1,0 +1,132 @@
+//! Edit: decisions and the bytes of files become changed bytes. Pure.
+//!
+//! What cannot be edited safely is a reason on the decision, not an error: other decisions go on. Spans refer to
+//! the files as they were read, so each file is always computed from its original bytes and all edits so far.
+
+use std::collections::BTreeMap;
+
+use tagboat_manifest::{apply, rewrite};
+use tagboat_model::{Decision, Edit, Outcome, Reason, Version};
+use tagboat_promotion::{Facts, FileChange, ImageFacts};
+
+/// A decision with the files that carry it out; none for a decision to do nothing.
+pub(crate) struct EditedDecision {
+    pub(crate) decision: Decision,
+    pub(crate) files: Vec<FileChange>,
+}
+
+/// Edit the files for every decision to update, in order. A file that several decisions change contains, for
+/// each, the changes of those before it.
+pub(crate) fn edit(facts: &Facts, files: &BTreeMap<String, Vec<u8>>, decisions: Vec<Decision>) -> Vec<EditedDecision> {
+    let images = facts.environments.iter().flat_map(|environment| &environment.images);
+    let mut so_far: BTreeMap<String, Vec<Edit>> = BTreeMap::new();
+    let mut edited = Vec::new();
+    for (mut decision, image) in decisions.into_iter().zip(images) {
+        let mut changes = Vec::new();
+        if let (Outcome::Update, Some(version)) = (decision.outcome, decision.version.clone()) {
+            match edit_image(image, &version, files, &so_far) {
+                Ok((edits, files)) => (so_far, changes) = (edits, files),
+                Err(reason) => {
+                    decision.outcome = Outcome::Blocked;
+                    decision.reasons.insert(0, reason);
+                }
+            }
+        }
+        edited.push(EditedDecision { decision, files: changes });
+    }
+    edited
+}
+
+type EditsByFile = BTreeMap<String, Vec<Edit>>;
+
+/// All references of an image, or none of them.
+fn edit_image(
+    image: &ImageFacts,
+    version: &Version,
+    files: &BTreeMap<String, Vec<u8>>,
+    so_far: &EditsByFile,
+) -> Result<(EditsByFile, Vec<FileChange>), Reason> {
+    let mut edits = so_far.clone();
+    let mut touched: BTreeMap<&str, usize> = BTreeMap::new();
+    for reference in &image.references {
+        let refused =
+            |detail: String| Reason::CannotEdit { file: reference.file.clone(), line: reference.line, detail };
+        let new = rewrite(reference, version, image.pin).map_err(|refusal| refused(refusal.to_string()))?;
+        if !new.is_empty() {
+            touched.entry(&reference.file).or_insert(reference.line);
+            edits.entry(reference.file.clone()).or_default().extend(new);
+        }
+    }
+    let change = |(file, line): (&str, usize)| {
+        let refused = |detail: String| Reason::CannotEdit { file: file.to_owned(), line, detail };
+        let original = files.get(file).ok_or_else(|| refused("it was not read".to_owned()))?;
+        let wanted = edits.get(file).map_or(&[][..], Vec::as_slice);
+        let bytes = apply(original, wanted).map_err(|refusal| refused(refusal.to_string()))?;
+        Ok(FileChange { path: file.to_owned(), bytes })
+    };
+    let changes = touched.into_iter().map(change).collect::<Result<Vec<_>, Reason>>()?;
+    Ok((edits, changes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use tagboat_model::{BranchKey, Pin, Timestamp};
+    use tagboat_policy::{Policy, Semver};
+    use tagboat_promotion::{Candidate, CandidateState, EnvironmentFacts, decide};
+
+    const FILE: &str = "web: {image: 'r.example/web:1.0.0'}\napi: {image: 'r.example/api:1.0.0'}\n";
+
+    fn image(name: &str, text: &str) -> ImageFacts {
+        let image: tagboat_model::ImageName = format!("r.example/{name}").parse().unwrap();
+        let found = tagboat_manifest::find("a.yaml", text.as_bytes()).unwrap();
+        ImageFacts {
+            entry: name.parse().unwrap(),
+            references: found.into_iter().filter(|reference| reference.image == image).collect(),
+            image,
+            policy: Policy::Semver(Semver { range: "^1".parse().unwrap() }),
+            pin: Pin::Keep,
+            allow_downgrade: false,
+            unreadable: Vec::new(),
+            claimed_by: None,
+            candidates: vec![Candidate {
+                tag: "1.1.0".parse().unwrap(),
+                state: CandidateState::Confirmed { digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap() },
+            }],
+            registry_unavailable: None,
+        }
+    }
+
+    fn run(text: &str) -> Vec<EditedDecision> {
+        let key = BranchKey {
+            tenant: "default".parse().unwrap(),
+            repository: "config".parse().unwrap(),
+            branch: "main".parse().unwrap(),
+        };
+        let environments = vec![EnvironmentFacts {
+            name: "dev".parse().unwrap(),
+            images: vec![image("web", text), image("api", text)],
+        }];
+        let facts = Facts { key, head: "0".repeat(40).parse().unwrap(), now: Timestamp(0), environments };
+        let files = BTreeMap::from([("a.yaml".to_owned(), text.as_bytes().to_vec())]);
+        let decisions = decide(&facts);
+        edit(&facts, &files, decisions)
+    }
+
+    #[test]
+    fn a_later_decision_contains_the_changes_of_an_earlier_one_in_the_same_file() {
+        let edited = run(FILE);
+        let text = |index: usize| String::from_utf8(edited[index].files[0].bytes.clone()).unwrap();
+        assert_eq!(text(0), FILE.replace("web:1.0.0", "web:1.1.0"));
+        assert_eq!(text(1), FILE.replace("1.0.0", "1.1.0"));
+    }
+
+    #[test]
+    fn what_cannot_be_edited_blocks_its_own_decision_only() {
+        let edited = run(&FILE.replace("image: 'r.example/web", "image: &a 'r.example/web"));
+        assert_eq!((edited[0].decision.outcome, edited[0].files.len()), (Outcome::Blocked, 0));
+        assert!(matches!(edited[0].decision.reasons[0], Reason::CannotEdit { line: 1, .. }));
+        assert_eq!((edited[1].decision.outcome, edited[1].files.len()), (Outcome::Update, 1));
+    }
+}

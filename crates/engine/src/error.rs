@@ -1,0 +1,94 @@
+//! Why a reconcile did not come to its end.
+
+use tagboat_model::Duration;
+use tagboat_ports::{RegistryError, RepositoryError, StoreError};
+use tagboat_settings::Problem;
+use thiserror::Error;
+
+/// Why a reconcile did not come to its end. The work stays and is tried again.
+#[derive(Debug, Error)]
+pub enum ReconcileError {
+    /// The config repository could not be read or written.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The database did not do what was asked.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// Work waits for a config repository that the server file no longer names.
+    #[error("the server file names no config repository `{name}`; put it back, or remove its branch from the database")]
+    UnknownRepository {
+        /// Its name.
+        name: String,
+    },
+    /// The branch is not there.
+    #[error(
+        "the config repository has no branch `{branch}`; create it, or correct `branch` in the server file or in .tagboat.yaml"
+    )]
+    NoBranch {
+        /// The branch.
+        branch: String,
+    },
+    /// The governing branch has no repository file.
+    #[error("branch `{branch}` has no .tagboat.yaml at its root; add one")]
+    NoRepositoryFile {
+        /// The branch.
+        branch: String,
+    },
+    /// The repository file has an error.
+    #[error("nothing is changed until it is mended: {0}")]
+    Configuration(#[source] Problem),
+    /// Two environments contain one file.
+    #[error("nothing is changed until it is mended: .tagboat.yaml: {0}")]
+    Overlap(#[source] tagboat_promotion::Overlap),
+    /// A registry could not be asked about some images; all others were served.
+    #[error("{error}; the other images were served")]
+    Registry {
+        /// The first failure.
+        error: RegistryError,
+    },
+    /// The Git server refused the push.
+    #[error("the Git server refused the push: {detail}")]
+    Refused {
+        /// Its words.
+        detail: String,
+    },
+    /// Somebody else was faster each time.
+    #[error("the branch moved {times} times while it was being written")]
+    Races {
+        /// How often.
+        times: u32,
+    },
+    /// Another worker holds the branch now.
+    #[error("another worker took over this branch")]
+    TakenOver,
+    /// Facts could not be written down.
+    #[error("what was gathered could not be written down")]
+    Facts(#[source] tagboat_promotion::FactsError),
+}
+
+impl ReconcileError {
+    /// How long the other side asked us to wait.
+    pub(crate) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Registry { error } => error.retry_after,
+            _ => None,
+        }
+    }
+}
+
+/// An error with its causes, outermost first, as one line.
+#[must_use]
+pub fn chain(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        // Some errors repeat their cause in their own words.
+        if !text.contains(&words) {
+            text.push_str(": ");
+            text.push_str(&words);
+        }
+        next = cause.source();
+    }
+    text
+}

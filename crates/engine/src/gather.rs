@@ -1,0 +1,178 @@
+//! Gather: everything that a decision depends on, read now.
+//!
+//! The registry is asked as little as possible: about an image only when an event, a sweep or an earlier
+//! sight gives a reason, about tags best first, and no further once one is confirmed.
+
+mod files;
+mod registry;
+
+use std::collections::BTreeMap;
+
+use tagboat_model::{BranchKey, CommitId, ImageName, Pin, Reference, Tag};
+use tagboat_policy::Policy;
+use tagboat_ports::{EventRecord, Step, Work};
+use tagboat_promotion::{Candidate, CandidateState, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts};
+use tagboat_settings::RepositorySettings;
+
+use crate::{ConfigRepository, Engine, ReconcileError, gather::registry::Inquiry};
+
+/// What was gathered, with what is needed to act on it.
+pub(crate) struct Gathered {
+    pub(crate) facts: Facts,
+    /// The files that hold references, by path.
+    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    /// The images whose tags were listed completely.
+    pub(crate) listed: Vec<ImageName>,
+    /// The first registry that could not be asked, if any.
+    pub(crate) unavailable: Option<tagboat_ports::RegistryError>,
+}
+
+/// One image entry in one environment, with the references found.
+struct Asked<'s> {
+    environment: &'s Environment,
+    entry: &'s ImageEntry,
+    policy: &'s Policy,
+    pin: Pin,
+    references: Vec<Reference>,
+    unreadable: Vec<(String, String)>,
+}
+
+impl Engine {
+    /// Gather the facts of `work` at `head`.
+    pub(crate) async fn gather(
+        &self,
+        work: &Work,
+        config: &ConfigRepository,
+        head: &CommitId,
+        sweeping: bool,
+    ) -> Result<Gathered, ReconcileError> {
+        let now = self.now();
+        let settings = self.repository_settings(config, &work.key, head).await?;
+        self.know_other_branches(work, config, &settings).await?;
+        let environments: Vec<&Environment> = settings
+            .environments
+            .iter()
+            .filter(|environment| *environment.branch.as_ref().unwrap_or(&config.branch) == work.key.branch)
+            .collect();
+        let images: Vec<ImageName> = if environments.is_empty() {
+            Vec::new()
+        } else {
+            settings.images.iter().map(|entry| entry.image.clone()).collect()
+        };
+        self.ports.store.set_interests(&work.key, &images).await?;
+
+        let found = files::find(config, head, &environments, &images).await?;
+        let asked = ask(&settings, &environments, &found);
+        let references = asked.iter().map(|asked| asked.references.len()).sum();
+        self.ports.progress.step(&Step::Gathered {
+            key: work.key.clone(),
+            head: head.clone(),
+            references,
+            at: self.now(),
+        });
+
+        let events = self.ports.store.pending_events(work).await?;
+        let mut inquiry = Inquiry::new(self, work, sweeping).await?;
+        let mut facts = Facts { key: work.key.clone(), head: head.clone(), now, environments: Vec::new() };
+        for environment in environments {
+            let mut images = Vec::new();
+            for asked in asked.iter().filter(|asked| asked.environment.name == environment.name) {
+                let others = settings.images.iter().filter(|other| other.name != asked.entry.name);
+                let claimed_by = others.into_iter().find(|other| other.image == asked.entry.image);
+                if let Some(facts) = image_facts(&mut inquiry, asked, claimed_by, &events).await? {
+                    images.push(facts);
+                }
+            }
+            facts.environments.push(EnvironmentFacts { name: environment.name.clone(), images });
+        }
+        let (listed, unavailable) = inquiry.finish().await?;
+        Ok(Gathered { facts, files: found.into_texts(), listed, unavailable })
+    }
+
+    /// The repository file of the governing branch, which governs other branches too.
+    async fn repository_settings(
+        &self,
+        config: &ConfigRepository,
+        key: &BranchKey,
+        head: &CommitId,
+    ) -> Result<RepositorySettings, ReconcileError> {
+        let no_branch = || ReconcileError::NoBranch { branch: config.branch.to_string() };
+        let governing = match key.branch == config.branch {
+            true => head.clone(),
+            false => config.port.head(&config.branch).await?.ok_or_else(no_branch)?,
+        };
+        files::repository_settings(config, &governing).await
+    }
+
+    /// A reconcile of the governing branch makes the branches of its environments known.
+    async fn know_other_branches(
+        &self,
+        work: &Work,
+        config: &ConfigRepository,
+        settings: &RepositorySettings,
+    ) -> Result<(), ReconcileError> {
+        let others = settings.branches(&config.branch).into_iter().filter(|branch| *branch != work.key.branch);
+        let keys: Vec<BranchKey> = others.map(|branch| BranchKey { branch, ..work.key.clone() }).collect();
+        if work.key.branch == config.branch && !keys.is_empty() {
+            self.ports.store.know_branches(&keys, self.now()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Every image entry in every environment, with its references there.
+fn ask<'s>(settings: &'s RepositorySettings, environments: &[&'s Environment], found: &files::Found) -> Vec<Asked<'s>> {
+    let pairs =
+        environments.iter().flat_map(|environment| settings.images.iter().map(move |entry| (*environment, entry)));
+    let asked = |(environment, entry): (&'s Environment, &'s ImageEntry)| {
+        let other = environment.overrides.get(&entry.name);
+        Asked {
+            environment,
+            entry,
+            policy: other.and_then(|other| other.policy.as_ref()).unwrap_or(&entry.policy),
+            pin: other.and_then(|other| other.pin).unwrap_or(entry.pin),
+            references: found.references(&environment.name, &entry.image),
+            unreadable: found.unreadable(&environment.name, &entry.image),
+        }
+    };
+    pairs.map(asked).collect()
+}
+
+/// The facts of one image, or nothing where nothing gives a reason to look at it.
+async fn image_facts(
+    inquiry: &mut Inquiry<'_>,
+    asked: &Asked<'_>,
+    claimed_by: Option<&ImageEntry>,
+    events: &[EventRecord],
+) -> Result<Option<ImageFacts>, ReconcileError> {
+    let image = &asked.entry.image;
+    let event_tags: Vec<Tag> =
+        events.iter().filter(|event| event.image == *image).map(|event| event.tag.clone()).collect();
+    let mut facts = ImageFacts {
+        entry: asked.entry.name.clone(),
+        image: image.clone(),
+        policy: asked.policy.clone(),
+        pin: asked.pin,
+        allow_downgrade: asked.entry.allow_downgrade,
+        references: asked.references.clone(),
+        unreadable: asked.unreadable.clone(),
+        claimed_by: claimed_by.map(|entry| entry.name.clone()),
+        candidates: Vec::new(),
+        registry_unavailable: None,
+    };
+    if facts.references.is_empty() || facts.claimed_by.is_some() {
+        // Nothing to ask the registry for; an event is told why, and silence is enough otherwise.
+        let worth_saying = !event_tags.is_empty() || facts.claimed_by.is_some();
+        return Ok(worth_saying.then_some(facts));
+    }
+    match inquiry.candidates(&facts, &event_tags).await? {
+        None => return Ok(None),
+        Some(Ok(candidates)) => facts.candidates = candidates,
+        Some(Err(detail)) => {
+            facts.registry_unavailable = Some(detail);
+            let unasked = |tag| Candidate { tag, state: CandidateState::Unasked };
+            facts.candidates = event_tags.into_iter().map(unasked).collect();
+        }
+    }
+    Ok(Some(facts))
+}

@@ -1,0 +1,87 @@
+//! The files of a commit: the repository file, and the references to images.
+
+use std::collections::BTreeMap;
+
+use tagboat_model::{CommitId, EnvironmentName, ImageName, Reference};
+use tagboat_ports::{BlobId, FileEntry};
+use tagboat_promotion::{Environment, assign};
+use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, read_repository_file};
+
+use crate::{ConfigRepository, ReconcileError};
+
+/// Blobs that are read at once; bounds the memory.
+const READ_AT_ONCE: usize = 256;
+
+/// The files that mention one of the images, by environment.
+#[derive(Default)]
+pub(super) struct Found {
+    files: Vec<FoundFile>,
+}
+
+struct FoundFile {
+    environment: EnvironmentName,
+    path: String,
+    bytes: Vec<u8>,
+    references: Result<Vec<Reference>, String>,
+}
+
+impl Found {
+    pub(super) fn references(&self, environment: &EnvironmentName, image: &ImageName) -> Vec<Reference> {
+        let files = self.files.iter().filter(|file| file.environment == *environment);
+        let references = files.filter_map(|file| file.references.as_ref().ok()).flatten();
+        references.filter(|reference| reference.image == *image).cloned().collect()
+    }
+
+    pub(super) fn unreadable(&self, environment: &EnvironmentName, image: &ImageName) -> Vec<(String, String)> {
+        let files = self.files.iter().filter(|file| file.environment == *environment);
+        let mentioning = files.filter(|file| tagboat_manifest::mentions(&file.bytes, image));
+        mentioning.filter_map(|file| Some((file.path.clone(), file.references.as_ref().err()?.clone()))).collect()
+    }
+
+    /// The files that can be edited, by path.
+    pub(super) fn into_texts(self) -> BTreeMap<String, Vec<u8>> {
+        let readable = self.files.into_iter().filter(|file| file.references.is_ok());
+        readable.map(|file| (file.path, file.bytes)).collect()
+    }
+}
+
+/// Read and check the repository file of a commit.
+pub(super) async fn repository_settings(
+    config: &ConfigRepository,
+    commit: &CommitId,
+) -> Result<RepositorySettings, ReconcileError> {
+    let files = config.port.files(commit).await?;
+    let missing = || ReconcileError::NoRepositoryFile { branch: config.branch.to_string() };
+    let file = files.iter().find(|file| file.path == REPOSITORY_FILE).ok_or_else(missing)?;
+    let bytes = config.port.read(std::slice::from_ref(&file.blob)).await?.pop().ok_or_else(missing)?;
+    read_repository_file(REPOSITORY_FILE, &String::from_utf8_lossy(&bytes)).map_err(ReconcileError::Configuration)
+}
+
+/// Find the references to `images` in the files of `environments`.
+pub(super) async fn find(
+    config: &ConfigRepository,
+    commit: &CommitId,
+    environments: &[&Environment],
+    images: &[ImageName],
+) -> Result<Found, ReconcileError> {
+    let files = config.port.files(commit).await?;
+    let candidates =
+        files.iter().filter(|file| tagboat_manifest::is_candidate(&file.path) && file.path != REPOSITORY_FILE);
+    let by_path: BTreeMap<&str, &FileEntry> = candidates.map(|file| (file.path.as_str(), file)).collect();
+    let assigned = assign(environments, by_path.keys().copied()).map_err(ReconcileError::Overlap)?;
+    let mut found = Found::default();
+    for chunk in assigned.chunks(READ_AT_ONCE) {
+        let blobs: Vec<BlobId> =
+            chunk.iter().filter_map(|(path, _)| by_path.get(path)).map(|file| file.blob.clone()).collect();
+        let contents = config.port.read(&blobs).await?;
+        for ((path, environment), bytes) in chunk.iter().zip(contents) {
+            if !images.iter().any(|image| tagboat_manifest::mentions(&bytes, image)) {
+                continue;
+            }
+            let references = tagboat_manifest::find(path, &bytes).map_err(|unreadable| unreadable.to_string());
+            let environment = environment.name.clone();
+            found.files.push(FoundFile { environment, path: (*path).to_owned(), bytes, references });
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,97 @@
+//! Workers: take the branch that has been due longest, reconcile it, go on. Any number, on any machines.
+
+use std::pin::pin;
+
+use futures_util::{
+    FutureExt as _,
+    future::{self, Either},
+};
+use tagboat_model::{Duration, Timestamp};
+use tagboat_ports::{Finish, Step, StoreError, Work};
+
+use crate::{Engine, ReconcileError, chain};
+
+/// The database is looked at this often even when nothing was heard of it.
+const LONGEST_IDLE: Duration = Duration::from_seconds(5);
+const FIRST_RETRY: Duration = Duration::from_seconds(2);
+const LONGEST_RETRY: Duration = Duration::from_seconds(300);
+
+/// What one step of a worker came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stepped {
+    /// A branch was reconciled.
+    Worked,
+    /// Nothing is due before this point in time.
+    Idle(Timestamp),
+}
+
+impl Engine {
+    /// Make the governing branches of all config repositories known. To be called once at the start.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn start(&self) -> Result<(), StoreError> {
+        self.ports.store.know_branches(&self.governing_branches(), self.now()).await
+    }
+
+    /// Work until `stop` is ready. A reconcile that is under way is finished first.
+    pub async fn run(&self, owner: &str, stop: impl Future<Output = ()>) {
+        let mut stop = pin!(stop.fuse());
+        while stop.as_mut().now_or_never().is_none() {
+            let until = match self.step(owner).await {
+                Ok(Stepped::Worked) => continue,
+                Ok(Stepped::Idle(until)) => until,
+                Err(error) => {
+                    tracing::error!(error = %chain(&error), "the database did not answer; trying again");
+                    self.now().plus(Duration::from_seconds(1))
+                }
+            };
+            let idle = future::select(self.ports.store.changed(), self.ports.clock.sleep_until(until));
+            if let Either::Right(_) = future::select(idle, stop.as_mut()).await {
+                return;
+            }
+        }
+    }
+
+    /// Take one branch that is due and reconcile it.
+    ///
+    /// # Errors
+    /// When the database does not answer. What goes wrong in a reconcile is written down and tried again.
+    pub async fn step(&self, owner: &str) -> Result<Stepped, StoreError> {
+        let store = &self.ports.store;
+        let next_sweep = store.mark_sweeps(self.behaviour.sweep, self.now()).await?;
+        let work = match store.lease(owner, self.behaviour.settle, self.behaviour.lease, self.now()).await? {
+            Ok(work) => work,
+            Err(due) => {
+                let longest = self.now().plus(LONGEST_IDLE);
+                let until = [due, next_sweep].into_iter().flatten().fold(longest, Timestamp::min);
+                return Ok(Stepped::Idle(until));
+            }
+        };
+        let finish = match self.reconcile(&work).await {
+            Ok(finish) => {
+                self.ports.progress.step(&Step::Served { key: work.key.clone(), at: self.now() });
+                finish
+            }
+            Err(error) => self.failed(&work, &error),
+        };
+        store.finish(&work, finish, self.now()).await?;
+        Ok(Stepped::Worked)
+    }
+
+    fn failed(&self, work: &Work, error: &ReconcileError) -> Finish {
+        let wait = error.retry_after().unwrap_or_else(|| retry_after(work.attempts)).min(LONGEST_RETRY);
+        let again_at = self.now().plus(wait);
+        let error = chain(error);
+        tracing::warn!(branch = %work.key, attempts = work.attempts + 1, %again_at, %error, "the reconcile did not come to its end");
+        let step = Step::Failed { key: work.key.clone(), error: error.clone(), again_at, at: self.now() };
+        self.ports.progress.step(&step);
+        Finish::Failed { error, again_at }
+    }
+}
+
+/// Twice as long each time.
+fn retry_after(attempts: u32) -> Duration {
+    let factor = 1_u64.checked_shl(attempts).unwrap_or(u64::MAX);
+    Duration::from_milliseconds(FIRST_RETRY.milliseconds().saturating_mul(factor)).min(LONGEST_RETRY)
+}

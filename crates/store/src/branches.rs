@@ -1,0 +1,224 @@
+//! Branches: dirtiness, leases, interests, sweeps.
+
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use tagboat_model::{BranchKey, Duration, ImageName, Timestamp};
+use tagboat_ports::{BranchState, Finish, Interest, Settle, Work};
+
+use crate::rows::{branch_key, optional, parsed, time};
+
+/// Binds tenant, repository and branch as `$1`, `$2`, `$3`.
+macro_rules! about {
+    ($sql:literal, $key:expr) => {
+        sqlx::query($sql).bind($key.tenant.as_str()).bind($key.repository.as_str()).bind($key.branch.as_str())
+    };
+}
+pub(crate) use about;
+
+pub(crate) async fn ping(c: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("SELECT 1").execute(c).await.map(|_| ())
+}
+
+pub(crate) async fn know(c: &mut SqliteConnection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
+    for key in keys {
+        about!(
+            "INSERT INTO branch (tenant, repository, branch, dirty, first_dirty_at, last_dirty_at, urgent)
+             VALUES ($1, $2, $3, 1, $4, $4, 1) ON CONFLICT DO NOTHING",
+            key
+        )
+        .bind(now.0)
+        .execute(&mut *c)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Returns the new dirty sequence.
+pub(crate) async fn mark_dirty(
+    c: &mut SqliteConnection,
+    key: &BranchKey,
+    urgent: bool,
+    now: Timestamp,
+) -> Result<i64, sqlx::Error> {
+    let row = about!(
+        "INSERT INTO branch (tenant, repository, branch, dirty, first_dirty_at, last_dirty_at, urgent)
+         VALUES ($1, $2, $3, 1, $4, $4, $5)
+         ON CONFLICT (tenant, repository, branch) DO UPDATE SET
+           first_dirty_at = CASE WHEN dirty = served THEN excluded.first_dirty_at ELSE first_dirty_at END,
+           last_dirty_at = excluded.last_dirty_at, urgent = MAX(urgent, excluded.urgent), dirty = dirty + 1
+         RETURNING dirty",
+        key
+    )
+    .bind(now.0)
+    .bind(urgent)
+    .fetch_one(c)
+    .await?;
+    row.try_get("dirty")
+}
+
+/// A tenth of the interval, spread by row, keeps branches from sweeping all at once.
+pub(crate) async fn mark_sweeps(
+    c: &mut SqliteConnection,
+    interval: Duration,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, sqlx::Error> {
+    let interval = i64::try_from(interval.milliseconds()).unwrap_or(i64::MAX / 4);
+    sqlx::query(
+        "UPDATE branch SET dirty = dirty + 1, first_dirty_at = $1, last_dirty_at = $1
+         WHERE dirty = served AND COALESCE(swept_at, 0) + $2 + (rowid * 7919) % ($2 / 10 + 1) <= $1",
+    )
+    .bind(now.0)
+    .bind(interval)
+    .execute(&mut *c)
+    .await?;
+    let row = sqlx::query(
+        "SELECT MIN(COALESCE(swept_at, 0) + $1 + (rowid * 7919) % ($1 / 10 + 1)) AS due FROM branch WHERE dirty = served",
+    )
+    .bind(interval)
+    .fetch_one(c)
+    .await?;
+    Ok(row.try_get::<Option<i64>, _>("due")?.map(Timestamp))
+}
+
+pub(crate) async fn lease(
+    c: &mut SqliteConnection,
+    owner: &str,
+    settle: Settle,
+    lease: Duration,
+    now: Timestamp,
+) -> Result<Result<Work, Option<Timestamp>>, sqlx::Error> {
+    // When each dirty branch is due: urgent ones at once, others when they have settled; what failed waits for
+    // its next try unless newer work came; nobody takes what another worker holds.
+    let row = sqlx::query(
+        "WITH due AS (
+           SELECT rowid AS id,
+             MAX(CASE WHEN urgent THEN 0 ELSE MIN(last_dirty_at + $1, first_dirty_at + $2) END,
+                 CASE WHEN dirty = failed_sequence THEN not_before ELSE 0 END,
+                 lease_until) AS due_at
+           FROM branch WHERE dirty > served)
+         SELECT id, due_at FROM due ORDER BY due_at, id LIMIT 1",
+    )
+    .bind(milliseconds(settle.quiet))
+    .bind(milliseconds(settle.at_most))
+    .fetch_optional(&mut *c)
+    .await?;
+    let Some(row) = row else { return Ok(Err(None)) };
+    let (id, due_at): (i64, i64) = (row.try_get("id")?, row.try_get("due_at")?);
+    if due_at > now.0 {
+        return Ok(Err(Some(Timestamp(due_at))));
+    }
+    let row = sqlx::query(
+        "UPDATE branch SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE rowid = $3
+         RETURNING tenant, repository, branch, dirty, fence, attempts, swept_at",
+    )
+    .bind(owner)
+    .bind(now.plus(lease).0)
+    .bind(id)
+    .fetch_one(c)
+    .await?;
+    Ok(Ok(Work {
+        key: branch_key(&row)?,
+        sequence: row.try_get("dirty")?,
+        fence: row.try_get("fence")?,
+        attempts: row.try_get("attempts")?,
+        swept_at: row.try_get::<Option<i64>, _>("swept_at")?.map(Timestamp),
+    }))
+}
+
+fn milliseconds(length: Duration) -> i64 {
+    i64::try_from(length.milliseconds()).unwrap_or(i64::MAX / 4)
+}
+
+pub(crate) async fn finish(
+    c: &mut SqliteConnection,
+    work: &Work,
+    finish: &Finish,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    match finish {
+        Finish::Served { head, swept, problem } => {
+            about!(
+                "UPDATE branch SET served = MAX(served, $5), attempts = 0, not_before = 0, failed_sequence = 0,
+                   urgent = CASE WHEN dirty = $5 THEN 0 ELSE urgent END,
+                   first_dirty_at = CASE WHEN dirty > $5 THEN MIN(last_dirty_at, $6) ELSE first_dirty_at END,
+                   head = COALESCE($7, head), swept_at = CASE WHEN $8 THEN $6 ELSE swept_at END,
+                   served_at = $6, problem = $9, lease_owner = NULL, lease_until = 0
+                 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4",
+                work.key
+            )
+            .bind(work.fence)
+            .bind(work.sequence)
+            .bind(now.0)
+            .bind(head.as_ref().map(|head| head.as_str()))
+            .bind(swept)
+            .bind(problem.as_deref())
+            .execute(c)
+            .await?;
+        }
+        Finish::Failed { error, again_at } => {
+            about!(
+                "UPDATE branch SET attempts = attempts + 1, not_before = $6, failed_sequence = $5, problem = $7,
+                   lease_owner = NULL, lease_until = 0
+                 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4",
+                work.key
+            )
+            .bind(work.fence)
+            .bind(work.sequence)
+            .bind(again_at.0)
+            .bind(error)
+            .execute(c)
+            .await?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn set_interests(
+    c: &mut SqliteConnection,
+    key: &BranchKey,
+    images: &[ImageName],
+) -> Result<(), sqlx::Error> {
+    let known = interests(c, key).await?;
+    for gone in known.iter().filter(|interest| !images.contains(&interest.image)) {
+        about!("DELETE FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4", key)
+            .bind(gone.image.to_string())
+            .execute(&mut *c)
+            .await?;
+    }
+    for image in images {
+        about!(
+            "INSERT INTO interest (tenant, repository, branch, image) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            key
+        )
+        .bind(image.to_string())
+        .execute(&mut *c)
+        .await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn interests(c: &mut SqliteConnection, key: &BranchKey) -> Result<Vec<Interest>, sqlx::Error> {
+    let rows = about!(
+        "SELECT image, listed FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3 ORDER BY image",
+        key
+    )
+    .fetch_all(c)
+    .await?;
+    rows.iter().map(|row| Ok(Interest { image: parsed(row, "image")?, listed: row.try_get("listed")? })).collect()
+}
+
+pub(crate) async fn all(c: &mut SqliteConnection) -> Result<Vec<BranchState>, sqlx::Error> {
+    let rows = sqlx::query("SELECT * FROM branch ORDER BY tenant, repository, branch").fetch_all(c).await?;
+    let state = |row: &SqliteRow| {
+        let (dirty, served): (i64, i64) = (row.try_get("dirty")?, row.try_get("served")?);
+        let failing = dirty > served && row.try_get::<i64, _>("attempts")? > 0;
+        Ok(BranchState {
+            key: branch_key(row)?,
+            dirty: dirty > served,
+            head: optional(row, "head")?,
+            served_at: row.try_get::<Option<i64>, _>("served_at")?.map(Timestamp),
+            problem: row.try_get("problem")?,
+            again_at: if failing { Some(time(row, "not_before")?) } else { None },
+        })
+    };
+    rows.iter().map(state).collect()
+}

@@ -1,0 +1,209 @@
+//! The database. SQLite for now; every statement is in this crate.
+//!
+//! One task writes ([`writer`]): operations of many callers share a transaction and a single fsync, each within
+//! its own savepoint. Readers have connections of their own and never wait for it. Every method of the port
+//! is one operation, so it is durable when it returns, and a caller that goes away drops nothing of others.
+
+mod branches;
+mod decisions;
+mod deliveries;
+mod observations;
+mod rows;
+mod schema;
+mod writer;
+
+use std::{path::Path, str::FromStr as _, sync::Arc};
+
+use async_trait::async_trait;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use tagboat_model::{BranchKey, CommitId, DecisionId, Duration, EventId, ImageName, Tag, TenantName, Timestamp};
+use tagboat_ports::{
+    BranchState, DecisionRecord, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, Observation,
+    PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+};
+use tokio::sync::Notify;
+
+use crate::writer::Writer;
+
+/// Readers at once; more would only wait for the same disk.
+const READERS: u32 = 4;
+
+/// SQLite with a writer of its own.
+pub struct SqliteStore {
+    writer: Writer,
+    readers: SqlitePool,
+    changed: Arc<Notify>,
+}
+
+impl SqliteStore {
+    /// Open the database of a URL (`sqlite:path`), make it where there is none, and bring its schema up to date.
+    ///
+    /// # Errors
+    /// When the file cannot be opened or written, or was written by a newer Tagboat.
+    pub async fn open(url: &str) -> Result<Self, StoreError> {
+        let failed = |source| StoreError { operation: "open", source };
+        let path = url.strip_prefix("sqlite:").unwrap_or(url);
+        if let Some(folder) = Path::new(path).parent() {
+            std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
+        }
+        let options = SqliteConnectOptions::from_str(url)
+            .map_err(|error| failed(error.into()))?
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            // An answer promises that the delivery survives a power cut.
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(std::time::Duration::from_secs(5));
+        let writer = Writer::start(&options).await.map_err(|error| failed(error.into()))?;
+        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await;
+        let readers = readers.map_err(|error| failed(error.into()))?;
+        Ok(Self { writer, readers, changed: Arc::new(Notify::new()) })
+    }
+
+    async fn read<T>(
+        &self,
+        operation: &'static str,
+        work: impl AsyncFnOnce(&mut sqlx::SqliteConnection) -> Result<T, sqlx::Error>,
+    ) -> Result<T, StoreError> {
+        let failed = |error: sqlx::Error| StoreError { operation, source: error.into() };
+        let mut connection = self.readers.acquire().await.map_err(failed)?;
+        work(&mut connection).await.map_err(failed)
+    }
+}
+
+/// An operation on the writer's connection: `self.write("…", move |c| Box::pin(async move { … }))` in short.
+macro_rules! write {
+    ($store:expr, $operation:literal, $work:expr) => {
+        $store.writer.write($operation, move |connection| Box::pin(async move { $work(connection).await })).await
+    };
+}
+
+#[async_trait]
+impl Store for SqliteStore {
+    async fn accept(&self, delivery: NewDelivery) -> Result<Stored, StoreError> {
+        let stored = write!(self, "store a delivery", async |c| deliveries::accept(c, &delivery).await)?;
+        self.changed.notify_one();
+        Ok(stored)
+    }
+
+    async fn know_branches(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError> {
+        let keys = keys.to_vec();
+        write!(self, "make branches known", async |c| branches::know(c, &keys, now).await)?;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    async fn mark_dirty(&self, key: &BranchKey, urgent: bool, now: Timestamp) -> Result<(), StoreError> {
+        let key = key.clone();
+        write!(self, "mark a branch dirty", async |c| branches::mark_dirty(c, &key, urgent, now).await)?;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    async fn mark_sweeps(&self, interval: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        write!(self, "mark sweeps", async |c| branches::mark_sweeps(c, interval, now).await)
+    }
+
+    async fn lease(
+        &self,
+        owner: &str,
+        settle: Settle,
+        lease: Duration,
+        now: Timestamp,
+    ) -> Result<Result<Work, Option<Timestamp>>, StoreError> {
+        let owner = owner.to_owned();
+        let leased = write!(self, "lease work", async |c| branches::lease(c, &owner, settle, lease, now).await)?;
+        if leased.is_ok() {
+            // There may be more: the next worker is woken by the one that found some.
+            self.changed.notify_one();
+        }
+        Ok(leased)
+    }
+
+    async fn pending_events(&self, work: &Work) -> Result<Vec<EventRecord>, StoreError> {
+        self.read("read pending events", async |c| deliveries::pending(c, work).await).await
+    }
+
+    async fn set_interests(&self, key: &BranchKey, images: &[ImageName]) -> Result<(), StoreError> {
+        let (key, images) = (key.clone(), images.to_vec());
+        write!(self, "write interests", async |c| branches::set_interests(c, &key, &images).await)
+    }
+
+    async fn interests(&self, key: &BranchKey) -> Result<Vec<Interest>, StoreError> {
+        self.read("read interests", async |c| branches::interests(c, key).await).await
+    }
+
+    async fn observe(&self, tenant: &TenantName, seen: &[Observation], now: Timestamp) -> Result<(), StoreError> {
+        let (tenant, seen) = (tenant.clone(), seen.to_vec());
+        write!(self, "write observations", async |c| observations::observe(c, &tenant, &seen, now).await)
+    }
+
+    async fn observations(&self, tenant: &TenantName, image: &ImageName) -> Result<Vec<Observation>, StoreError> {
+        self.read("read observations", async |c| observations::of(c, tenant, image).await).await
+    }
+
+    async fn own_commits(&self, tenant: &TenantName, commits: &[String]) -> Result<Vec<String>, StoreError> {
+        self.read("look up own commits", async |c| decisions::own_commits(c, tenant, commits).await).await
+    }
+
+    async fn record(&self, work: &Work, record: ToRecord) -> Result<Recorded, StoreError> {
+        let work = work.clone();
+        write!(self, "record decisions", async |c| decisions::record(c, &work, &record).await)
+    }
+
+    async fn pending_changes(&self, key: &BranchKey) -> Result<Vec<PendingChange>, StoreError> {
+        self.read("read pending changes", async |c| decisions::pending_changes(c, key).await).await
+    }
+
+    async fn settle_changes(
+        &self,
+        key: &BranchKey,
+        landed: &[(DecisionId, CommitId)],
+        given_up: &[DecisionId],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (key, landed, given_up) = (key.clone(), landed.to_vec(), given_up.to_vec());
+        write!(self, "settle changes", async |c| decisions::settle(c, &key, &landed, &given_up, now).await)
+    }
+
+    async fn finish(&self, work: &Work, finish: Finish, now: Timestamp) -> Result<(), StoreError> {
+        let work = work.clone();
+        write!(self, "finish work", async |c| branches::finish(c, &work, &finish, now).await)?;
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Through the writer: a full or read-only disk must show.
+        write!(self, "answer", async |c: &mut sqlx::SqliteConnection| branches::ping(c).await)
+    }
+
+    async fn deliveries(&self, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
+        self.read("read deliveries", async |c| deliveries::newest(c, limit).await).await
+    }
+
+    async fn events(&self, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
+        self.read("read events", async |c| deliveries::events(c, limit).await).await
+    }
+
+    async fn event(&self, id: &EventId) -> Result<Option<EventRecord>, StoreError> {
+        self.read("read an event", async |c| deliveries::event(c, id).await).await
+    }
+
+    async fn decisions(&self, event: Option<&EventId>, limit: u32) -> Result<Vec<DecisionRecord>, StoreError> {
+        self.read("read decisions", async |c| decisions::newest(c, event, limit).await).await
+    }
+
+    async fn branches(&self) -> Result<Vec<BranchState>, StoreError> {
+        self.read("read branches", async |c| branches::all(c).await).await
+    }
+}
+
+/// A tag as it is stored.
+pub(crate) fn tag_text(tag: &Tag) -> &str {
+    tag.as_str()
+}

@@ -1,0 +1,53 @@
+//! Reading rows into the types of the model. A value that does not read back is an error, never a default.
+
+use std::str::FromStr;
+
+use sqlx::{Row as _, sqlite::SqliteRow};
+use tagboat_model::{BranchKey, Timestamp};
+
+/// A text column as a type of the model.
+pub(crate) fn parsed<T>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = row.try_get(column)?;
+    text.parse().map_err(|error| damaged(column, error))
+}
+
+/// The same for a column that may be empty.
+pub(crate) fn optional<T>(row: &SqliteRow, column: &str) -> Result<Option<T>, sqlx::Error>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| text.parse().map_err(|error| damaged(column, error))).transpose()
+}
+
+/// A JSON column.
+pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error> {
+    let text: String = row.try_get(column)?;
+    serde_json::from_str(&text).map_err(|error| damaged(column, error))
+}
+
+/// A value as JSON text.
+pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
+    serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))
+}
+
+pub(crate) fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, sqlx::Error> {
+    row.try_get(column).map(Timestamp)
+}
+
+pub(crate) fn branch_key(row: &SqliteRow) -> Result<BranchKey, sqlx::Error> {
+    Ok(BranchKey {
+        tenant: parsed(row, "tenant")?,
+        repository: parsed(row, "repository")?,
+        branch: parsed(row, "branch")?,
+    })
+}
+
+fn damaged(column: &str, error: impl std::error::Error + Send + Sync + 'static) -> sqlx::Error {
+    sqlx::Error::ColumnDecode { index: column.to_owned(), source: Box::new(error) }
+}

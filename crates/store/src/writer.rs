@@ -1,0 +1,104 @@
+//! The one writer: group commit with a savepoint per operation.
+
+use futures_util::future::BoxFuture;
+use sqlx::{ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
+use tagboat_ports::StoreError;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::schema;
+
+/// Operations that share one transaction at most; bounds how long the first of them waits.
+const MOST_IN_A_GROUP: usize = 256;
+/// Operations that may wait; beyond it callers wait before they are queued.
+const QUEUE: usize = 1024;
+
+/// Runs one operation and returns how to answer its caller once it is known whether the commit came about.
+type Operation = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, (bool, Answer)> + Send>;
+type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+pub(crate) struct Writer {
+    queue: mpsc::Sender<Operation>,
+}
+
+impl Writer {
+    /// Connect, bring the schema up to date, and start the task. It ends when the writer is dropped.
+    pub(crate) async fn start(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
+        let mut connection = options.connect().await?;
+        schema::bring_up_to_date(&mut connection).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        tokio::spawn(run(connection, waiting));
+        Ok(Self { queue })
+    }
+
+    /// Run `work` in the next group and return when it is durable.
+    pub(crate) async fn write<T: Send + 'static>(
+        &self,
+        operation: &'static str,
+        work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let failed = |source| StoreError { operation, source };
+        let (reply, answer) = oneshot::channel();
+        let boxed: Operation = Box::new(move |connection| {
+            Box::pin(async move {
+                let result = work(connection).await;
+                let done = result.is_ok();
+                // The caller may have gone away; its operation is part of the group all the same.
+                let answer: Answer = Box::new(move |committed| {
+                    let _ = reply.send(match committed {
+                        Ok(()) => result.map_err(Into::into),
+                        Err(error) => Err(error.into()),
+                    });
+                });
+                (done, answer)
+            })
+        });
+        self.queue.send(boxed).await.map_err(|_| failed("the writer has ended".into()))?;
+        let result: Result<T, Box<dyn std::error::Error + Send + Sync>> =
+            answer.await.map_err(|_| failed("the writer has ended".into()))?;
+        result.map_err(failed)
+    }
+}
+
+async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Operation>) {
+    while let Some(first) = waiting.recv().await {
+        let mut group = vec![first];
+        while group.len() < MOST_IN_A_GROUP {
+            match waiting.try_recv() {
+                Ok(next) => group.push(next),
+                Err(_) => break,
+            }
+        }
+        let (answers, result) = run_group(&mut connection, group).await;
+        for answer in answers {
+            answer(result.clone());
+        }
+    }
+}
+
+/// One transaction. Without one (disk full, read-only) nothing is run and every caller hears why.
+async fn run_group(connection: &mut SqliteConnection, group: Vec<Operation>) -> (Vec<Answer>, Result<(), String>) {
+    let begun = execute(connection, "BEGIN IMMEDIATE").await;
+    let mut answers = Vec::with_capacity(group.len());
+    for operation in group {
+        let savepoint = execute(connection, "SAVEPOINT one").await;
+        let (done, answer) = operation(connection).await;
+        answers.push(answer);
+        if savepoint.is_ok() && !done {
+            // Only this operation is undone; the others of the group go on.
+            let _ = execute(connection, "ROLLBACK TO one").await;
+        }
+        let _ = execute(connection, "RELEASE one").await;
+    }
+    let result = match begun {
+        Ok(()) => execute(connection, "COMMIT").await,
+        Err(error) => Err(error),
+    };
+    if result.is_err() {
+        let _ = execute(connection, "ROLLBACK").await;
+    }
+    (answers, result)
+}
+
+async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), String> {
+    sqlx::raw_sql(sql).execute(connection).await.map(|_| ()).map_err(|error| error.to_string())
+}

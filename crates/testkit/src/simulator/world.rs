@@ -1,0 +1,484 @@
+//! Everything outside the engine: registry, config repository, senders, people, time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
+    },
+};
+
+use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
+use tagboat_model::{BranchName, CommitId, DecisionId, Digest, Event, ImageName, ImagePushed, Tag, Timestamp, Trust};
+use tagboat_ports::{
+    BlobId, Clock, FileEntry, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Push, PushOutcome, Registry,
+    RegistryError, Repository, RepositoryError, RepositoryErrorKind,
+};
+
+use super::{MemoryStore, Report};
+
+/// A fault of ours that the simulator must find, to prove that it looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bug {
+    /// A push does not compare the branch with the base first.
+    PushWithoutCompare,
+    /// A delivery is answered before it is stored, and the process may end in between.
+    AnswerBeforeStore,
+    /// The branch counts as served when work is leased.
+    ServedWhenLeased,
+    /// A registry that is down looks as if the tag were gone, and an older one wins.
+    OutageMeansGone,
+    /// An edit re-prints the file.
+    ReprintFiles,
+}
+
+const REPOSITORY_FILE: &str = "images:
+  - { name: web, image: r.example/acme/web, policy: { semver: { range: '^1' } } }
+  - { name: api, image: r.example/acme/api, policy: { semver: { range: '*' } } }
+environments:
+  - { name: dev, paths: [dev], deliver: commit }
+  - { name: prod, paths: [prod], deliver: commit, images: { web: { policy: { semver: { range: '~1.0' } } } } }
+";
+const MANIFEST: &str =
+    "# two images   \nweb: {image: 'r.example/acme/web:1.0.0'} # web\napi:\n    image: r.example/acme/api:1.0.0\n";
+
+#[derive(Clone)]
+struct Commit {
+    parent: Option<CommitId>,
+    message: String,
+    files: BTreeMap<String, Vec<u8>>,
+}
+
+#[derive(Default)]
+struct Inside {
+    commits: BTreeMap<CommitId, Commit>,
+    head: Option<CommitId>,
+    blobs: BTreeMap<BlobId, Vec<u8>>,
+    tags: BTreeMap<(ImageName, Tag), Digest>,
+    /// Deliveries on their way: the sender repeats each until it is answered.
+    in_flight: Vec<(String, Event)>,
+    pushed: u64,
+    races: u64,
+    people: u64,
+    broken: Option<String>,
+}
+
+/// The outside of one run.
+pub struct World {
+    random: Mutex<fastrand::Rng>,
+    now: AtomicI64,
+    storm: AtomicBool,
+    ids: AtomicU64,
+    bug: Option<Bug>,
+    store: Arc<MemoryStore>,
+    inside: Mutex<Inside>,
+}
+
+impl World {
+    pub(super) fn new(seed: u64, bug: Option<Bug>) -> Self {
+        let world = Self {
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            now: AtomicI64::new(1_700_000_000_000),
+            storm: AtomicBool::new(true),
+            ids: AtomicU64::new(0),
+            bug,
+            store: Arc::new(MemoryStore::with_bug(bug)),
+            inside: Mutex::default(),
+        };
+        let file = |path: &str, text: &str| (path.to_owned(), text.as_bytes().to_vec());
+        let files =
+            [file(".tagboat.yaml", REPOSITORY_FILE), file("dev/app.yaml", MANIFEST), file("prod/app.yaml", MANIFEST)];
+        let mut inside = world.inside.lock().unwrap();
+        inside.commit(None, "Start", files.into_iter().collect());
+        for image in ["web", "api"] {
+            inside.tags.insert((image_name(image), "1.0.0".parse().unwrap()), digest("first"));
+        }
+        drop(inside);
+        world
+    }
+
+    pub(super) fn store(&self) -> &Arc<MemoryStore> {
+        &self.store
+    }
+
+    pub(super) fn random(&self, below: usize) -> usize {
+        self.random.lock().unwrap().usize(..below)
+    }
+
+    /// One in so many times.
+    pub(super) fn chance(&self, one_in: usize) -> bool {
+        self.random(one_in) == 0
+    }
+
+    fn fault(&self, one_in: usize) -> bool {
+        self.storm.load(Ordering::Relaxed) && self.chance(one_in)
+    }
+
+    pub(super) fn calm_down(&self) {
+        self.storm.store(false, Ordering::Relaxed);
+    }
+
+    /// Time passes; images are pushed, senders send, people commit.
+    pub(super) fn something_happens(&self) {
+        let storm = self.storm.load(Ordering::Relaxed);
+        let milliseconds = if self.chance(50) { 20_000 } else { self.random(400) };
+        self.now.fetch_add(i64::try_from(milliseconds).unwrap(), Ordering::Relaxed);
+        if storm && self.chance(25) {
+            self.push_image();
+        }
+        if storm && self.chance(120) {
+            self.person_commits();
+        }
+        self.a_sender_sends();
+    }
+
+    fn push_image(&self) {
+        let image = image_name(if self.chance(2) { "web" } else { "api" });
+        let text = match self.random(6) {
+            0 => "latest".to_owned(),
+            1 => format!("1.0.{}", self.random(20)),
+            2 => format!("2.{}.0", self.random(5)),
+            _ => format!("1.{}.{}", self.random(5), self.random(10)),
+        };
+        let tag: Tag = text.parse().unwrap();
+        let mut inside = self.inside.lock().unwrap();
+        inside.pushed += 1;
+        let digest = digest(&format!("{image}:{tag}"));
+        inside.tags.insert((image.clone(), tag.clone()), digest.clone());
+        let event = Event::ImagePushed(ImagePushed { image, tag, claimed_digest: Some(digest) });
+        let key = format!("delivery-{}", inside.pushed);
+        inside.in_flight.push((key, event));
+    }
+
+    fn person_commits(&self) {
+        let mut inside = self.inside.lock().unwrap();
+        inside.people += 1;
+        let number = inside.people;
+        let head = inside.head.clone();
+        let mut files = inside.files();
+        files.insert(format!("notes/{number}.md"), format!("note {number}\n").into_bytes());
+        inside.commit(head, &format!("Person {number}"), files);
+    }
+
+    /// One delivery: lost, answered late, or sent twice. The sender forgets it only once it was answered.
+    fn a_sender_sends(&self) {
+        let inside = self.inside.lock().unwrap();
+        if inside.in_flight.is_empty() {
+            return;
+        }
+        let index = self.random(inside.in_flight.len());
+        let (key, event) = inside.in_flight[index].clone();
+        drop(inside);
+        if self.fault(4) {
+            return;
+        }
+        if !(self.bug == Some(Bug::AnswerBeforeStore) && self.fault(10)) {
+            let number = self.ids.fetch_add(1, Ordering::Relaxed);
+            self.store.accept_now(NewDelivery {
+                id: format!("delivery-{number}").parse().unwrap(),
+                tenant: "default".parse().unwrap(),
+                receiver: "registry".parse().unwrap(),
+                key,
+                verdict: "accepted".to_owned(),
+                reasons: Vec::new(),
+                body: Vec::new(),
+                received_at: self.now(),
+                events: vec![NewEvent { id: format!("event-{number}").parse().unwrap(), event, trust: Trust::Token }],
+            });
+        }
+        // The answer may be lost; then the same delivery comes again.
+        if !self.fault(5) {
+            self.inside.lock().unwrap().in_flight.remove(index);
+        }
+    }
+
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.inside.lock().unwrap().in_flight.is_empty() && self.store.is_at_rest()
+    }
+
+    /// What holds after every step.
+    pub(super) fn check_always(&self) -> Result<(), String> {
+        self.inside.lock().unwrap().broken.clone().map_or(Ok(()), Err)
+    }
+
+    /// What holds once all faults have stopped.
+    pub(super) fn check_at_rest(&self) -> Result<(), String> {
+        let inside = self.inside.lock().unwrap();
+        if !inside.in_flight.is_empty() || !self.store.is_at_rest() {
+            return Err("work is left although all faults have stopped".to_owned());
+        }
+        for (environment, web) in [("dev", "^1"), ("prod", "~1.0")] {
+            let expect = MANIFEST
+                .replace("web:1.0.0", &format!("web:{}", inside.best("web", web)))
+                .replace("api:1.0.0", &format!("api:{}", inside.best("api", "*")));
+            let found = inside.files().remove(&format!("{environment}/app.yaml")).unwrap();
+            if found != expect.as_bytes() {
+                let found = String::from_utf8_lossy(&found).into_owned();
+                return Err(format!("{environment} should be\n{expect}but is\n{found}"));
+            }
+        }
+        let notes = inside.files().keys().filter(|path| path.starts_with("notes/")).count();
+        if u64::try_from(notes).unwrap() != inside.people {
+            return Err("a person's commit was lost".to_owned());
+        }
+        inside.check_own_commits()
+    }
+
+    pub(super) fn finish(&self, report: Report) -> Report {
+        let inside = self.inside.lock().unwrap();
+        let commits = u64::try_from(inside.own_commits().len()).unwrap();
+        Report { pushes: inside.pushed, commits, races: inside.races, ..report }
+    }
+
+    /// Other workers may run here: the caller is polled again later.
+    async fn yield_now(&self) {
+        for _ in 0..self.random(3) {
+            let mut first = true;
+            std::future::poll_fn(|_| {
+                if std::mem::take(&mut first) { std::task::Poll::Pending } else { std::task::Poll::Ready(()) }
+            })
+            .await;
+        }
+    }
+}
+
+impl Inside {
+    fn files(&self) -> BTreeMap<String, Vec<u8>> {
+        self.head.as_ref().map(|head| self.commits[head].files.clone()).unwrap_or_default()
+    }
+
+    fn commit(&mut self, parent: Option<CommitId>, message: &str, files: BTreeMap<String, Vec<u8>>) -> CommitId {
+        let id = commit_id(parent.as_ref(), message, &files);
+        for bytes in files.values() {
+            self.blobs.insert(blob_id(bytes), bytes.clone());
+        }
+        self.commits.insert(id.clone(), Commit { parent, message: message.to_owned(), files });
+        self.head = Some(id.clone());
+        id
+    }
+
+    fn ancestors(&self, head: Option<&CommitId>) -> Vec<CommitId> {
+        let mut found = Vec::new();
+        let mut next = head.cloned();
+        while let Some(id) = next {
+            next = self.commits[&id].parent.clone();
+            found.push(id);
+        }
+        found
+    }
+
+    fn own_commits(&self) -> Vec<(CommitId, &Commit)> {
+        let ids = self.ancestors(self.head.as_ref()).into_iter();
+        ids.map(|id| (id.clone(), &self.commits[&id]))
+            .filter(|(_, commit)| commit.message.contains("Tagboat-Decision"))
+            .collect()
+    }
+
+    /// An independent look: the greatest version, among all tags that were ever pushed.
+    fn best(&self, image: &str, range: &str) -> String {
+        let policy = tagboat_policy::Policy::Semver(tagboat_policy::Semver { range: range.parse().unwrap() });
+        let tags: Vec<Tag> =
+            self.tags.keys().filter(|(name, _)| *name == image_name(image)).map(|(_, tag)| tag.clone()).collect();
+        policy.choose(&tags).selected.unwrap().to_string()
+    }
+
+    /// Every commit of ours changed exactly one image in one environment, upwards, and no change was made twice.
+    fn check_own_commits(&self) -> Result<(), String> {
+        let mut seen = Vec::new();
+        for (id, commit) in self.own_commits() {
+            let trailers: Vec<&str> = commit.message.lines().filter(|line| line.starts_with("Tagboat-")).collect();
+            let what = trailers[..2].join(" ");
+            if seen.contains(&what) {
+                return Err(format!("{what} was committed twice"));
+            }
+            seen.push(what);
+            let before = &self.commits[commit.parent.as_ref().unwrap()].files;
+            let changed: Vec<_> =
+                commit.files.iter().filter(|(path, bytes)| before.get(*path) != Some(bytes)).collect();
+            let [(path, bytes)] = changed[..] else {
+                return Err(format!("commit {id} changed {} files", changed.len()));
+            };
+            let (old, new) =
+                (String::from_utf8_lossy(&before[path]).into_owned(), String::from_utf8_lossy(bytes).into_owned());
+            let lines = old.lines().zip(new.lines()).filter(|(old, new)| old != new).count();
+            if lines != 1 || old.lines().count() != new.lines().count() {
+                return Err(format!("commit {id} changed more than one line of {path}"));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn image_name(name: &str) -> ImageName {
+    format!("r.example/acme/{name}").parse().unwrap()
+}
+
+fn hex(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn digest(seed: &str) -> Digest {
+    format!("sha256:{}", hex(seed.as_bytes())).parse().unwrap()
+}
+
+fn blob_id(bytes: &[u8]) -> BlobId {
+    BlobId(hex(bytes))
+}
+
+fn commit_id(parent: Option<&CommitId>, message: &str, files: &BTreeMap<String, Vec<u8>>) -> CommitId {
+    hex(format!("{parent:?}{message}{files:?}").as_bytes())[..40].parse().unwrap()
+}
+
+#[async_trait]
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now.load(Ordering::Relaxed))
+    }
+
+    async fn sleep_until(&self, point: Timestamp) {
+        std::future::poll_fn(
+            |_| if self.now() >= point { std::task::Poll::Ready(()) } else { std::task::Poll::Pending },
+        )
+        .await;
+    }
+}
+
+impl World {
+    fn registry_fails(&self, image: &ImageName) -> Result<(), RegistryError> {
+        match self.fault(12) && self.bug != Some(Bug::OutageMeansGone) {
+            false => Ok(()),
+            true => Err(RegistryError {
+                operation: "ask about".to_owned(),
+                image: image.clone(),
+                detail: "it is down".to_owned(),
+                retry_after: None,
+                source: None,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Registry for World {
+    async fn digest(&self, image: &ImageName, tag: &Tag) -> Result<Option<Digest>, RegistryError> {
+        self.yield_now().await;
+        self.registry_fails(image)?;
+        Ok(self.inside.lock().unwrap().tags.get(&(image.clone(), tag.clone())).cloned())
+    }
+
+    async fn describe(&self, image: &ImageName, tag: &Tag) -> Result<Option<ManifestDescription>, RegistryError> {
+        self.yield_now().await;
+        self.registry_fails(image)?;
+        if self.bug == Some(Bug::OutageMeansGone) && self.fault(4) {
+            return Ok(None);
+        }
+        let found = self.inside.lock().unwrap().tags.get(&(image.clone(), tag.clone())).cloned();
+        Ok(found.map(|digest| ManifestDescription { digest, kind: ManifestKind::Image, revision: None }))
+    }
+
+    async fn tags(&self, image: &ImageName) -> Result<Vec<Tag>, RegistryError> {
+        self.yield_now().await;
+        self.registry_fails(image)?;
+        let inside = self.inside.lock().unwrap();
+        Ok(inside.tags.keys().filter(|(name, _)| name == image).map(|(_, tag)| tag.clone()).collect())
+    }
+}
+
+impl World {
+    fn repository_fails(&self, one_in: usize) -> Result<(), RepositoryError> {
+        if !self.fault(one_in) {
+            return Ok(());
+        }
+        Err(RepositoryError {
+            operation: "reach".to_owned(),
+            repository: "config".to_owned(),
+            detail: "the connection broke".to_owned(),
+            kind: RepositoryErrorKind::Temporary,
+            source: None,
+        })
+    }
+
+    fn apply(&self, push: &Push) -> PushOutcome {
+        let mut inside = self.inside.lock().unwrap();
+        let mut ids = Vec::new();
+        let mut parent = push.base.clone();
+        let before = inside.head.clone();
+        for commit in &push.commits {
+            let mut files = inside.commits[&parent].files.clone();
+            for file in &commit.files {
+                let mut bytes = file.bytes.clone();
+                if self.bug == Some(Bug::ReprintFiles) {
+                    bytes = String::from_utf8(bytes).unwrap().replace("   \n", "\n").into_bytes();
+                }
+                files.insert(file.path.clone(), bytes);
+            }
+            parent = inside.commit(Some(parent), &commit.message, files);
+            ids.push(parent.clone());
+        }
+        inside.head.clone_from(&before);
+        let ours = inside.ancestors(before.as_ref()).contains(&parent);
+        if ours {
+            return PushOutcome::Landed(ids);
+        }
+        if before.as_ref() != Some(&push.base) && self.bug != Some(Bug::PushWithoutCompare) {
+            inside.races += 1;
+            return PushOutcome::Moved;
+        }
+        inside.head = Some(parent);
+        if before.as_ref().is_some_and(|before| !inside.ancestors(inside.head.as_ref()).contains(before)) {
+            inside.broken = Some("a branch of people was forced".to_owned());
+        }
+        PushOutcome::Landed(ids)
+    }
+}
+
+#[async_trait]
+impl Repository for World {
+    async fn head(&self, _: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
+        self.yield_now().await;
+        self.repository_fails(20)?;
+        Ok(self.inside.lock().unwrap().head.clone())
+    }
+
+    async fn files(&self, commit: &CommitId) -> Result<Vec<FileEntry>, RepositoryError> {
+        self.yield_now().await;
+        let files = &self.inside.lock().unwrap().commits[commit].files;
+        Ok(files.iter().map(|(path, bytes)| FileEntry { path: path.clone(), blob: blob_id(bytes) }).collect())
+    }
+
+    async fn read(&self, blobs: &[BlobId]) -> Result<Vec<Vec<u8>>, RepositoryError> {
+        self.yield_now().await;
+        let inside = self.inside.lock().unwrap();
+        Ok(blobs.iter().map(|blob| inside.blobs[blob].clone()).collect())
+    }
+
+    async fn push(&self, push: &Push) -> Result<PushOutcome, RepositoryError> {
+        self.yield_now().await;
+        // The connection breaks before the server heard of it.
+        self.repository_fails(10)?;
+        let outcome = self.apply(push);
+        self.yield_now().await;
+        // Or after it did it: the answer is lost.
+        self.repository_fails(6)?;
+        Ok(outcome)
+    }
+
+    async fn landed(
+        &self,
+        head: &CommitId,
+        base: &CommitId,
+        decisions: &[DecisionId],
+    ) -> Result<Vec<(DecisionId, CommitId)>, RepositoryError> {
+        self.yield_now().await;
+        self.repository_fails(20)?;
+        let inside = self.inside.lock().unwrap();
+        let mut found = Vec::new();
+        for id in inside.ancestors(Some(head)).into_iter().take_while(|id| id != base) {
+            let message = &inside.commits[&id].message;
+            let named = decisions.iter().find(|decision| message.contains(&format!("Tagboat-Decision: {decision}\n")));
+            found.extend(named.map(|decision| (decision.clone(), id.clone())));
+        }
+        Ok(found)
+    }
+}

@@ -1,0 +1,243 @@
+//! What every store promises, whatever is below it. Each function gets an empty store.
+
+use tagboat_model::{
+    BranchKey, CommitId, Decision, DecisionId, Duration, Event, ImageName, ImagePushed, Outcome, Reason, Timestamp,
+    Trust,
+};
+use tagboat_ports::{
+    Finish, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Observation, Recorded, Settle, Store, Stored,
+    ToRecord, Work,
+};
+
+const LEASE: Duration = Duration::from_seconds(60);
+const SETTLE: Settle = Settle { quiet: Duration::from_seconds(2), at_most: Duration::from_seconds(15) };
+
+fn at(seconds: i64) -> Timestamp {
+    Timestamp(1_700_000_000_000 + seconds * 1000)
+}
+
+fn key(branch: &str) -> BranchKey {
+    BranchKey {
+        tenant: "default".parse().unwrap(),
+        repository: "config".parse().unwrap(),
+        branch: branch.parse().unwrap(),
+    }
+}
+
+fn web() -> ImageName {
+    "ghcr.io/acme/web".parse().unwrap()
+}
+
+fn delivery(number: u32, delivery_key: &str, tag: &str, received_at: Timestamp) -> NewDelivery {
+    let pushed = ImagePushed { image: web(), tag: tag.parse().unwrap(), claimed_digest: None };
+    NewDelivery {
+        id: format!("delivery-{number}").parse().unwrap(),
+        tenant: "default".parse().unwrap(),
+        receiver: "registry".parse().unwrap(),
+        key: delivery_key.to_owned(),
+        verdict: "accepted".to_owned(),
+        reasons: vec!["a reason".to_owned()],
+        body: b"{}".to_vec(),
+        received_at,
+        events: vec![NewEvent {
+            id: format!("event-{number}").parse().unwrap(),
+            event: Event::ImagePushed(pushed),
+            trust: Trust::Signed,
+        }],
+    }
+}
+
+async fn lease(store: &dyn Store, now: Timestamp) -> Result<Work, Option<Timestamp>> {
+    store.lease("worker", SETTLE, LEASE, now).await.unwrap()
+}
+
+fn served() -> Finish {
+    Finish::Served { head: None, swept: false, problem: None }
+}
+
+/// A branch that is known, interested in web, and served.
+async fn quiet_branch(store: &dyn Store) {
+    store.know_branches(&[key("main")], at(0)).await.unwrap();
+    store.set_interests(&key("main"), &[web()]).await.unwrap();
+    let work = lease(store, at(0)).await.unwrap();
+    store.finish(&work, served(), at(0)).await.unwrap();
+    assert_eq!(lease(store, at(0)).await, Err(None));
+}
+
+/// Run every promise, each on a store that `open` makes.
+pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
+    repeated_deliveries_change_nothing(&open().await).await;
+    events_settle_and_reach_interested_branches(&open().await).await;
+    work_that_arrives_during_work_stays(&open().await).await;
+    a_late_worker_closes_nothing(&open().await).await;
+    failed_work_waits_but_newer_work_does_not(&open().await).await;
+    decisions_are_recorded_once(&open().await).await;
+    interests_and_observations_are_kept(&open().await).await;
+    sweeps_come_due(&open().await).await;
+}
+
+async fn repeated_deliveries_change_nothing(store: &dyn Store) {
+    quiet_branch(store).await;
+    let first = store.accept(delivery(1, "same", "1.0.0", at(1))).await.unwrap();
+    assert_eq!(first, Stored::New(vec![("event-1".parse().unwrap(), 1)]));
+    assert_eq!(store.accept(delivery(2, "same", "9.9.9", at(2))).await.unwrap(), Stored::Duplicate);
+    assert_eq!(store.events(10).await.unwrap().len(), 1);
+    let deliveries = store.deliveries(10).await.unwrap();
+    assert_eq!((deliveries.len(), deliveries[0].reasons.as_slice()), (1, &["a reason".to_owned()][..]));
+}
+
+async fn events_settle_and_reach_interested_branches(store: &dyn Store) {
+    quiet_branch(store).await;
+    store.accept(delivery(1, "a", "1.0.0", at(10))).await.unwrap();
+    assert_eq!(lease(store, at(11)).await, Err(Some(at(12))), "two seconds without a new event");
+    store.accept(delivery(2, "b", "1.1.0", at(11))).await.unwrap();
+    assert_eq!(lease(store, at(12)).await, Err(Some(at(13))));
+    for second in 12..25 {
+        store
+            .accept(delivery(100 + u32::try_from(second).unwrap(), &format!("c{second}"), "1.2.0", at(second)))
+            .await
+            .unwrap();
+    }
+    assert_eq!(lease(store, at(24)).await, Err(Some(at(25))), "but never longer than fifteen");
+    let work = lease(store, at(25)).await.unwrap();
+    let events = store.pending_events(&work).await.unwrap();
+    assert_eq!((events.len(), events[0].tag.as_str()), (15, "1.0.0"));
+    store.finish(&work, served(), at(26)).await.unwrap();
+    assert_eq!(lease(store, at(99)).await, Err(None));
+    let record = store.event(&"event-1".parse().unwrap()).await.unwrap().unwrap();
+    assert_eq!(record.branches, [(key("main"), true)]);
+
+    store.mark_dirty(&key("main"), true, at(100)).await.unwrap();
+    assert!(lease(store, at(100)).await.is_ok(), "what people ask for does not wait");
+}
+
+async fn work_that_arrives_during_work_stays(store: &dyn Store) {
+    quiet_branch(store).await;
+    store.accept(delivery(1, "a", "1.0.0", at(0))).await.unwrap();
+    let work = lease(store, at(10)).await.unwrap();
+    store.accept(delivery(2, "b", "1.1.0", at(11))).await.unwrap();
+    assert_eq!(store.pending_events(&work).await.unwrap().len(), 1, "only what was there when it was taken");
+    store.finish(&work, served(), at(12)).await.unwrap();
+    let work = lease(store, at(20)).await.unwrap();
+    assert_eq!(store.pending_events(&work).await.unwrap()[0].tag.as_str(), "1.1.0");
+}
+
+async fn a_late_worker_closes_nothing(store: &dyn Store) {
+    quiet_branch(store).await;
+    store.accept(delivery(1, "a", "1.0.0", at(0))).await.unwrap();
+    let late = lease(store, at(10)).await.unwrap();
+    assert_eq!(lease(store, at(30)).await, Err(Some(at(70))), "nobody else while the lease lasts");
+    let second = lease(store, at(70)).await.unwrap();
+    assert!(second.fence > late.fence);
+    store.finish(&late, served(), at(71)).await.unwrap();
+    assert_eq!(store.record(&late, to_record("d-1", true)).await.unwrap(), Recorded::StaleFence);
+    assert_eq!(store.pending_events(&second).await.unwrap().len(), 1);
+    store.finish(&second, served(), at(72)).await.unwrap();
+    assert_eq!(lease(store, at(200)).await, Err(None));
+}
+
+async fn failed_work_waits_but_newer_work_does_not(store: &dyn Store) {
+    quiet_branch(store).await;
+    store.accept(delivery(1, "a", "1.0.0", at(0))).await.unwrap();
+    let work = lease(store, at(10)).await.unwrap();
+    let failed = Finish::Failed { error: "no answer".to_owned(), again_at: at(300) };
+    store.finish(&work, failed, at(11)).await.unwrap();
+    assert_eq!(lease(store, at(20)).await, Err(Some(at(300))));
+    let state = &store.branches().await.unwrap()[0];
+    assert_eq!((state.problem.as_deref(), state.again_at), (Some("no answer"), Some(at(300))));
+    store.accept(delivery(2, "b", "1.1.0", at(30))).await.unwrap();
+    let work = lease(store, at(40)).await.unwrap();
+    assert_eq!((work.attempts, store.pending_events(&work).await.unwrap().len()), (1, 2));
+    store.finish(&work, served(), at(41)).await.unwrap();
+    let state = &store.branches().await.unwrap()[0];
+    assert_eq!((state.problem.as_deref(), state.again_at, state.dirty), (None, None, false));
+}
+
+fn to_record(id: &str, planned: bool) -> ToRecord {
+    let decision = Decision {
+        environment: "dev".parse().unwrap(),
+        entry: "web".parse().unwrap(),
+        image: web(),
+        current: vec!["1.0.0".to_owned()],
+        outcome: Outcome::Update,
+        version: None,
+        reasons: vec![Reason::NoReference { image: web() }],
+    };
+    ToRecord {
+        head: "0".repeat(40).parse().unwrap(),
+        at: at(20),
+        facts: b"facts".to_vec(),
+        decisions: vec![(id.parse().unwrap(), decision, planned)],
+        listed: vec![web()],
+    }
+}
+
+async fn decisions_are_recorded_once(store: &dyn Store) {
+    quiet_branch(store).await;
+    store.accept(delivery(1, "a", "1.0.0", at(0))).await.unwrap();
+    let work = lease(store, at(10)).await.unwrap();
+    assert_eq!(store.record(&work, to_record("d-1", true)).await.unwrap(), Recorded::At(vec![at(20)]));
+    let again = ToRecord { at: at(30), ..to_record("d-1", true) };
+    assert_eq!(store.record(&work, again).await.unwrap(), Recorded::At(vec![at(20)]), "the first time counts");
+    let (id, commit): (DecisionId, CommitId) = ("d-1".parse().unwrap(), "a".repeat(40).parse().unwrap());
+    assert_eq!(store.pending_changes(&key("main")).await.unwrap()[0].decision, id);
+    store.settle_changes(&key("main"), &[(id.clone(), commit.clone())], &[], at(31)).await.unwrap();
+    assert!(store.pending_changes(&key("main")).await.unwrap().is_empty());
+    let decisions = store.decisions(Some(&"event-1".parse().unwrap()), 10).await.unwrap();
+    assert_eq!((decisions.len(), decisions[0].commit.as_ref()), (1, Some(&commit)));
+    let tenant = "default".parse().unwrap();
+    let own = store.own_commits(&tenant, &[commit.to_string(), "b".repeat(40)]).await.unwrap();
+    assert_eq!(own, [commit.to_string()]);
+    assert!(store.own_commits(&"other".parse().unwrap(), &[commit.to_string()]).await.unwrap().is_empty());
+
+    store.record(&work, to_record("d-2", true)).await.unwrap();
+    store.settle_changes(&key("main"), &[], &["d-2".parse().unwrap()], at(32)).await.unwrap();
+    assert!(store.pending_changes(&key("main")).await.unwrap().is_empty());
+    store.record(&work, to_record("d-2", true)).await.unwrap();
+    assert_eq!(store.pending_changes(&key("main")).await.unwrap().len(), 1, "what was given up can be planned again");
+}
+
+async fn interests_and_observations_are_kept(store: &dyn Store) {
+    quiet_branch(store).await;
+    let interests = store.interests(&key("main")).await.unwrap();
+    assert_eq!((interests.len(), interests[0].listed), (1, false));
+    store.mark_dirty(&key("main"), true, at(1)).await.unwrap();
+    let work = lease(store, at(1)).await.unwrap();
+    store.record(&work, to_record("d-1", false)).await.unwrap();
+    assert!(store.interests(&key("main")).await.unwrap()[0].listed);
+    let api: ImageName = "ghcr.io/acme/api".parse().unwrap();
+    store.set_interests(&key("main"), &[api.clone(), web()]).await.unwrap();
+    let listed: Vec<bool> =
+        store.interests(&key("main")).await.unwrap().iter().map(|interest| interest.listed).collect();
+    assert_eq!(listed, [false, true], "a new image is unlisted, a known one stays as it was");
+    store.set_interests(&key("main"), &[api]).await.unwrap();
+    assert_eq!(
+        store.accept(delivery(1, "a", "1.0.0", at(2))).await.unwrap(),
+        Stored::New(vec![("event-1".parse().unwrap(), 0)])
+    );
+
+    let manifest = |c: &str| ManifestDescription {
+        digest: format!("sha256:{}", c.repeat(64)).parse().unwrap(),
+        kind: ManifestKind::Image,
+        revision: Some("abc".to_owned()),
+    };
+    let seen = |c: &str| Observation { image: web(), tag: "1.0.0".parse().unwrap(), manifest: manifest(c) };
+    let tenant = "default".parse().unwrap();
+    store.observe(&tenant, &[seen("a")], at(3)).await.unwrap();
+    store.observe(&tenant, &[seen("b")], at(4)).await.unwrap();
+    assert_eq!(store.observations(&tenant, &web()).await.unwrap(), [seen("b")]);
+    assert!(store.observations(&"other".parse().unwrap(), &web()).await.unwrap().is_empty());
+}
+
+async fn sweeps_come_due(store: &dyn Store) {
+    let hour = Duration::from_seconds(3600);
+    store.know_branches(&[key("main")], at(0)).await.unwrap();
+    let work = lease(store, at(0)).await.unwrap();
+    assert_eq!(work.swept_at, None);
+    store.finish(&work, Finish::Served { head: None, swept: true, problem: None }, at(0)).await.unwrap();
+    let due = store.mark_sweeps(hour, at(1)).await.unwrap().unwrap();
+    assert!(due >= at(3600) && due <= at(3960), "an hour and up to a tenth: {due}");
+    assert_eq!(lease(store, at(10)).await, Err(None));
+    store.mark_sweeps(hour, at(4000)).await.unwrap();
+    assert_eq!(lease(store, at(4010)).await.unwrap().swept_at, Some(at(0)));
+}

@@ -1,0 +1,10 @@
+DROP TABLE outbox;
+DROP TABLE decision_event;
+DROP TABLE decision;
+DROP TABLE gathering;
+DROP TABLE observation;
+DROP TABLE interest;
+DROP TABLE event_branch;
+DROP TABLE branch;
+DROP TABLE event;
+DROP TABLE delivery;
