@@ -1,4 +1,4 @@
-//! Time, as an argument.
+//! Time and fresh ids, as arguments.
 
 use async_trait::async_trait;
 use tagboat_model::Timestamp;
@@ -11,4 +11,10 @@ pub trait Clock: Send + Sync {
 
     /// Return at `point` or later.
     async fn sleep_until(&self, point: Timestamp);
+}
+
+/// Fresh ids.
+pub trait Ids: Send + Sync {
+    /// A new id, `prefix-…`, never given before, made of letters, digits and `-`.
+    fn fresh(&self, prefix: &str) -> String;
 }

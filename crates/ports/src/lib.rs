@@ -10,7 +10,7 @@ mod registry;
 mod repository;
 mod store;
 
-pub use clock::Clock;
+pub use clock::{Clock, Ids};
 pub use progress::{Progress, Step};
 pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError};
 pub use repository::{
