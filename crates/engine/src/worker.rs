@@ -31,6 +31,7 @@ impl Engine {
     /// # Errors
     /// When the database does not answer.
     pub async fn start(&self) -> Result<(), StoreError> {
+        self.ports.store.release_orphans().await?;
         self.ports.store.know_branches(&self.governing_branches(), self.now()).await
     }
 

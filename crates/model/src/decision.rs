@@ -99,6 +99,29 @@ pub enum Reason {
     AndMore { count: usize },
 }
 
+impl Reason {
+    /// The tag that this reason is about, for those that are about one.
+    #[must_use]
+    pub fn tag(&self) -> Option<&Tag> {
+        match self {
+            Self::Selected { tag, .. }
+            | Self::Followed { tag, .. }
+            | Self::OutsideRange { tag, .. }
+            | Self::PrereleaseNotAdmitted { tag, .. }
+            | Self::NotAVersion { tag }
+            | Self::LowerThanSelected { tag, .. }
+            | Self::EqualToSelected { tag, .. }
+            | Self::NotTheFollowedTag { tag, .. }
+            | Self::BelowCurrent { tag, .. }
+            | Self::TagMoved { tag, .. }
+            | Self::NotAtRegistry { tag, .. }
+            | Self::NotAnImage { tag, .. }
+            | Self::BuiltFromOwnCommit { tag, .. } => Some(tag),
+            _ => None,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -22,6 +22,10 @@ pub trait Store: Send + Sync {
     /// A delivery whose key the receiver used before changes nothing.
     async fn accept(&self, delivery: NewDelivery) -> Result<Stored, StoreError>;
 
+    /// End the leases of workers that cannot be alive. For a database that one process uses at a time these are
+    /// all that there are when it starts; others run out by themselves.
+    async fn release_orphans(&self) -> Result<(), StoreError>;
+
     /// Make branches known; those that are new become dirty at once.
     async fn know_branches(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError>;
 

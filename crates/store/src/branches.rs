@@ -18,6 +18,10 @@ pub(crate) async fn ping(c: &mut SqliteConnection) -> Result<(), sqlx::Error> {
     sqlx::query("SELECT 1").execute(c).await.map(|_| ())
 }
 
+pub(crate) async fn release_all(c: &mut SqliteConnection) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE branch SET lease_owner = NULL, lease_until = 0").execute(c).await.map(|_| ())
+}
+
 pub(crate) async fn know(c: &mut SqliteConnection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
     for key in keys {
         about!(

@@ -15,7 +15,10 @@ mod writer;
 use std::{path::Path, str::FromStr as _, sync::Arc};
 
 use async_trait::async_trait;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{
+    ConnectOptions as _,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
+};
 use tagboat_model::{BranchKey, CommitId, DecisionId, Duration, EventId, ImageName, Tag, TenantName, Timestamp};
 use tagboat_ports::{
     BranchState, DecisionRecord, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, Observation,
@@ -53,7 +56,9 @@ impl SqliteStore {
             // An answer promises that the delivery survives a power cut.
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
-            .busy_timeout(std::time::Duration::from_secs(5));
+            .busy_timeout(std::time::Duration::from_secs(5))
+            // Each would be a line of the log, and formatting them costs more than running them.
+            .disable_statement_logging();
         let writer = Writer::start(&options).await.map_err(|error| failed(error.into()))?;
         let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await;
         let readers = readers.map_err(|error| failed(error.into()))?;
@@ -84,6 +89,10 @@ impl Store for SqliteStore {
         let stored = write!(self, "store a delivery", async |c| deliveries::accept(c, &delivery).await)?;
         self.changed.notify_one();
         Ok(stored)
+    }
+
+    async fn release_orphans(&self) -> Result<(), StoreError> {
+        write!(self, "release leases", async |c: &mut sqlx::SqliteConnection| branches::release_all(c).await)
     }
 
     async fn know_branches(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError> {

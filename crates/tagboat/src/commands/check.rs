@@ -1,0 +1,99 @@
+//! `tagboat check`: validate both configuration files, offline.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::json;
+use tagboat_settings::{Problem, REPOSITORY_FILE, read_repository_file, read_server_file};
+
+use crate::{
+    cli::{Check, Output},
+    exit::{Code, Failure},
+    output::{self, GREEN, RED, styled},
+};
+
+const SERVER_FILE: &str = "config/tagboat.yaml";
+
+/// What became of one file.
+struct Checked {
+    file: String,
+    result: Result<String, Problem>,
+}
+
+pub(crate) fn run(arguments: &Check) -> Result<Code, Failure> {
+    let mut checked = Vec::new();
+    if let Some(path) = chosen(arguments.config.as_deref(), SERVER_FILE) {
+        checked.push(check_server_file(&path)?);
+    }
+    let repository = arguments.repository.as_deref().map(|path| match path.is_dir() {
+        true => path.join(REPOSITORY_FILE),
+        false => path.to_owned(),
+    });
+    if let Some(path) = chosen(repository.as_deref(), REPOSITORY_FILE) {
+        checked.push(check_repository_file(&path)?);
+    }
+    if checked.is_empty() {
+        let message = format!(
+            "there is neither {SERVER_FILE} nor {REPOSITORY_FILE} here; name a file with `--config` or `--repository`"
+        );
+        return Err(Failure::invalid(message));
+    }
+    show(&checked, arguments.output);
+    Ok(if checked.iter().all(|checked| checked.result.is_ok()) { Code::Ok } else { Code::Invalid })
+}
+
+/// The file that was named, or the usual one if it is there.
+fn chosen(named: Option<&Path>, usual: &str) -> Option<PathBuf> {
+    named.map(Path::to_owned).or_else(|| Path::new(usual).is_file().then(|| PathBuf::from(usual)))
+}
+
+fn read(path: &Path) -> Result<(String, String), Failure> {
+    let file = path.display().to_string();
+    let text =
+        std::fs::read_to_string(path).map_err(|error| Failure::invalid(format!("{file} cannot be read: {error}")))?;
+    Ok((file, text))
+}
+
+fn check_server_file(path: &Path) -> Result<Checked, Failure> {
+    let (file, text) = read(path)?;
+    let result = read_server_file(&file, &text, std::env::vars()).map(|read| {
+        format!(
+            "{} config repositories, {} receivers, listens on {}",
+            read.repositories.len(),
+            read.receivers.len(),
+            read.listen
+        )
+    });
+    Ok(Checked { file, result })
+}
+
+fn check_repository_file(path: &Path) -> Result<Checked, Failure> {
+    let (file, text) = read(path)?;
+    let result = read_repository_file(&file, &text).map(|read| {
+        let environments: Vec<&str> = read.environments.iter().map(|environment| environment.name.as_str()).collect();
+        format!("{} images, environments: {}", read.images.len(), environments.join(", "))
+    });
+    Ok(Checked { file, result })
+}
+
+fn show(checked: &[Checked], format: Output) {
+    if format == Output::Json {
+        let files: Vec<_> = checked
+            .iter()
+            .map(|checked| match &checked.result {
+                Ok(summary) => json!({ "file": checked.file, "valid": true, "summary": summary }),
+                Err(problem) => json!({
+                    "file": checked.file, "valid": false, "problem": problem.message, "source": problem.source,
+                    "line": problem.place.map(|place| place.0), "column": problem.place.map(|place| place.1),
+                }),
+            })
+            .collect();
+        output::line(json!({ "files": files }).to_string());
+        return;
+    }
+    for checked in checked {
+        match &checked.result {
+            Ok(summary) => output::line(format!("{} {}: {summary}", styled(GREEN, "ok"), checked.file)),
+            Err(problem) => output::line(format!("{} {problem}", styled(RED, "invalid"))),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! One file per command.
+
+pub(crate) mod check;
+pub(crate) mod explain;
+pub(crate) mod schema;
+pub(crate) mod serve;
+
+use std::path::Path;
+
+use tagboat_settings::{ServerFile, read_server_file};
+
+use crate::exit::Failure;
+
+/// Read and check the server file, with the environment's overrides.
+pub(crate) fn server_file(path: &Path) -> Result<ServerFile, Failure> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::invalid(format!("the server file {name} cannot be read: {error}; name another with `--config`"))
+    })?;
+    read_server_file(&name, &text, std::env::vars()).map_err(|problem| Failure::invalid(problem.to_string()))
+}

@@ -1,0 +1,150 @@
+//! From the server file to running parts: the only place where ports meet their implementations.
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+
+use tagboat_engine::{Behaviour, ConfigRepository, Engine, Ports};
+use tagboat_intake::{Receiver, Sender};
+use tagboat_model::{Duration, ReceiverName, RepositoryName, TenantName};
+use tagboat_ports::{Progress, Settle, Store};
+use tagboat_registry::{OciRegistries, RegistrySettings};
+use tagboat_repository::{Access as GitAccess, Address, Author, GitRepository, SshKey};
+use tagboat_server::{Access, Refusals, Server};
+use tagboat_settings::{ConfigRepositoryFile, ReceiverFile, ReceiverKind, SecretSource, ServerFile};
+use tagboat_store::SqliteStore;
+
+use crate::{
+    exit::Failure,
+    secrets,
+    system::{RandomIds, SystemClock},
+};
+
+/// How long a worker holds a branch. Longer than a reconcile takes; a stopped process is replaced after it.
+const LEASE: Duration = Duration::from_seconds(120);
+
+/// The parts of a server, wired and not yet started.
+pub(crate) struct Parts {
+    pub(crate) engine: Arc<Engine>,
+    pub(crate) server: Server,
+}
+
+/// The database's URL.
+pub(crate) fn database_url(file: &ServerFile) -> String {
+    let default = || format!("sqlite:{}", file.data_directory.join("tagboat.db").display());
+    file.database.clone().unwrap_or_else(default)
+}
+
+/// Open the database of a server file.
+pub(crate) async fn open_store(file: &ServerFile) -> Result<Arc<dyn Store>, Failure> {
+    let url = database_url(file);
+    let store = SqliteStore::open(&url).await;
+    let store = store.map_err(|error| Failure::failed(&format!("the database {url} cannot be used"), &error))?;
+    Ok(Arc::new(store))
+}
+
+/// Wire everything that a server file names.
+pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> Result<Parts, Failure> {
+    // Every credential is read before anything is opened, so that what is wrong shows at once.
+    let receivers = receivers(file)?;
+    let repositories = repositories(file)?;
+    let registries = OciRegistries::new(registries(file)?)
+        .map_err(|error| Failure::failed("connections to registries cannot be set up", &error))?;
+    let access = access(file)?;
+    let store = open_store(file).await?;
+    let ports = Ports {
+        clock: Arc::new(SystemClock),
+        store: Arc::clone(&store),
+        registry: Arc::new(registries),
+        progress: Arc::clone(&progress),
+    };
+    let behaviour = Behaviour {
+        settle: Settle { quiet: file.settle.quiet, at_most: file.settle.at_most },
+        sweep: file.sweep.interval,
+        lease: LEASE,
+    };
+    let server = Server {
+        store,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(RandomIds),
+        progress,
+        receivers: Arc::new(receivers),
+        refusals: Arc::new(Refusals::default()),
+        access: Arc::new(access),
+        largest_body: file.limits.body_bytes,
+    };
+    Ok(Parts { engine: Arc::new(Engine::new(ports, repositories, behaviour)), server })
+}
+
+fn receivers(file: &ServerFile) -> Result<BTreeMap<ReceiverName, Receiver>, Failure> {
+    file.receivers.iter().map(|file| Ok((file.name.clone(), receiver(file)?))).collect()
+}
+
+fn receiver(file: &ReceiverFile) -> Result<Receiver, Failure> {
+    let whose = format!("receiver `{}`", file.name);
+    let read = file.secrets().iter().map(|source| secrets::read(&whose, source)).collect::<Result<Vec<_>, _>>()?;
+    let sender = match file.kind {
+        ReceiverKind::Distribution => {
+            let registry =
+                file.registry.clone().ok_or_else(|| Failure::invalid(format!("{whose} needs `registry`")))?;
+            Sender::Distribution { authorization: read, registry }
+        }
+        ReceiverKind::Generic => Sender::Generic { secrets: read },
+    };
+    let images = file.images.iter().map(|pattern| pattern.parse());
+    let images = images.collect::<Result<_, tagboat_intake::ImagePatternError>>();
+    let images = images.map_err(|error| Failure::invalid(format!("{whose}: {error}")))?;
+    Ok(Receiver { name: file.name.clone(), tenant: file.tenant.clone(), sender, images })
+}
+
+type Repositories = BTreeMap<(TenantName, RepositoryName), ConfigRepository>;
+
+fn repositories(file: &ServerFile) -> Result<Repositories, Failure> {
+    let one = |repository: &ConfigRepositoryFile| {
+        let name = (repository.tenant.clone(), repository.name.clone());
+        let mirror = file.data_directory.join("mirrors").join(name.0.as_str()).join(format!("{}.git", name.1));
+        let address = Address { url: repository.url.clone(), access: git_access(repository)? };
+        let author = Author { name: repository.author.name.clone(), email: repository.author.email.clone() };
+        let port = Arc::new(GitRepository::new(repository.name.to_string(), address, author, mirror));
+        Ok((name, ConfigRepository { port, branch: repository.branch.clone() }))
+    };
+    file.repositories.iter().map(one).collect()
+}
+
+fn git_access(repository: &ConfigRepositoryFile) -> Result<GitAccess, Failure> {
+    if let Some(ssh) = &repository.ssh {
+        for path in [&ssh.key_file, &ssh.known_hosts_file] {
+            if !path.is_file() {
+                let message = format!("config repository `{}`: there is no file {}", repository.name, path.display());
+                return Err(Failure::invalid(message));
+            }
+        }
+        let (key_file, known_hosts_file) = (ssh.key_file.clone(), ssh.known_hosts_file.clone());
+        return Ok(GitAccess::Ssh(SshKey { key_file, known_hosts_file }));
+    }
+    match &repository.credentials {
+        Some(file) => {
+            let whose = format!("config repository `{}`", repository.name);
+            let (username, password) = secrets::credentials(&whose, file)?;
+            Ok(GitAccess::Basic { username, password, insecure: repository.insecure })
+        }
+        None => Ok(GitAccess::Open),
+    }
+}
+
+fn registries(file: &ServerFile) -> Result<BTreeMap<String, RegistrySettings>, Failure> {
+    let mut settings = BTreeMap::new();
+    for registry in &file.registries {
+        let whose = format!("registry `{}`", registry.host);
+        let credentials = registry.credentials.as_ref().map(|file| secrets::credentials(&whose, file)).transpose()?;
+        let (plain_http, token_servers) = (registry.plain_http, registry.token_servers.clone());
+        settings.insert(registry.host.clone(), RegistrySettings { credentials, plain_http, token_servers });
+    }
+    Ok(settings)
+}
+
+fn access(file: &ServerFile) -> Result<Access, Failure> {
+    if let Some(source) = SecretSource::of(file.api.token_file.as_ref(), file.api.token_env.as_ref()) {
+        return Ok(Access::Token(secrets::read("the API's token", &source)?));
+    }
+    let loopback = file.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+    Ok(if file.api.public || loopback { Access::Everybody } else { Access::Nobody })
+}
