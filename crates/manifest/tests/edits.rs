@@ -1,5 +1,7 @@
 //! Files as people write them, what is found in them, and the exact bytes that change.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
 use tagboat_manifest::{apply, find, mentions, rewrite};
 use tagboat_model::{Edit, ImageName, Pin, Version};
 

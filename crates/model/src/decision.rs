@@ -120,14 +120,12 @@ impl Reason {
             _ => None,
         }
     }
-}
 
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The sentences about one tag; all others are in `Display`, which ends here.
+    fn fmt_about_tag(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Selected { tag, policy } => write!(f, "{tag} is the best tag that {policy} admits"),
             Self::Followed { tag, digest } => write!(f, "{tag} names {digest} now, and its digest is followed"),
-            Self::AlreadyThere { version } => write!(f, "nothing to do: the references carry {version} already"),
             Self::OutsideRange { tag, range } => write!(f, "{tag} is outside the range `{range}`"),
             Self::PrereleaseNotAdmitted { tag, range } => {
                 write!(
@@ -154,10 +152,25 @@ impl fmt::Display for Reason {
                 )
             }
             Self::NotAtRegistry { tag, image } => write!(f, "{image} has no tag {tag} at its registry"),
+            Self::NotAnImage { tag, detail } => write!(f, "{tag} is not a container image: {detail}"),
+            Self::BuiltFromOwnCommit { tag, revision } => {
+                write!(
+                    f,
+                    "{tag} was built from Tagboat's own commit {revision}; following it would go round in circles"
+                )
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AlreadyThere { version } => write!(f, "nothing to do: the references carry {version} already"),
             Self::RegistryUnavailable { image, detail } => {
                 write!(f, "the registry of {image} could not be asked ({detail}); nothing changes until it can")
             }
-            Self::NotAnImage { tag, detail } => write!(f, "{tag} is not a container image: {detail}"),
             Self::NothingBetter { current, policy } => {
                 write!(f, "nothing to do: no tag better than {current} is known that {policy} admits")
             }
@@ -177,17 +190,12 @@ impl fmt::Display for Reason {
             Self::ClaimedTwice { other, image } => {
                 write!(f, "the entry `{other}` claims {image} in this environment too; remove one of the two")
             }
-            Self::BuiltFromOwnCommit { tag, revision } => {
-                write!(
-                    f,
-                    "{tag} was built from Tagboat's own commit {revision}; following it would go round in circles"
-                )
-            }
             Self::ConfigurationInvalid { detail } => {
                 write!(f, "nothing is changed until .tagboat.yaml is mended: {detail}")
             }
             Self::PushRefused { detail } => write!(f, "the Git server refused the push: {detail}"),
             Self::AndMore { count } => write!(f, "and {count} more tags for like reasons"),
+            about_a_tag => about_a_tag.fmt_about_tag(f),
         }
     }
 }

@@ -106,11 +106,12 @@ fn compare(facts: &ImageFacts, floor: Option<&Tag>, version: &Version) -> (Outco
         let reason = Reason::BelowCurrent { tag: version.tag.clone(), current: floor.to_string() };
         return (Outcome::Nothing, vec![reason]);
     }
-    if matches!(facts.policy, Policy::Digest(_)) && facts.pin == tagboat_model::Pin::Keep {
-        if let Some(reference) = facts.references.iter().find(|reference| reference.digest.is_none()) {
-            let reason = Reason::NoDigestToFollow { file: reference.file.clone(), line: reference.line };
-            return (Outcome::Blocked, vec![reason]);
-        }
+    if matches!(facts.policy, Policy::Digest(_))
+        && facts.pin == tagboat_model::Pin::Keep
+        && let Some(reference) = facts.references.iter().find(|reference| reference.digest.is_none())
+    {
+        let reason = Reason::NoDigestToFollow { file: reference.file.clone(), line: reference.line };
+        return (Outcome::Blocked, vec![reason]);
     }
     if let Some(reason) = moved_tag(facts, version) {
         return (Outcome::Nothing, vec![reason]);

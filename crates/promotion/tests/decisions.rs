@@ -1,5 +1,7 @@
 //! Facts in, decisions out, as a reader of `tagboat explain` sees them.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
 use tagboat_model::{Digest, Format, Parts, Pin, Reference, Scalar, ScalarStyle, Tag, Timestamp, WrittenImage};
 use tagboat_policy::{FollowedTag, Policy, Semver};
 use tagboat_promotion::{

@@ -33,9 +33,12 @@ impl Authorization {
     }
 }
 
+/// What works, and until when.
+type Known = (Authorization, Option<Instant>);
+
 /// By registry and repository.
 #[derive(Debug, Default)]
-pub(crate) struct Tokens(Mutex<HashMap<(String, String), (Authorization, Option<Instant>)>>);
+pub(crate) struct Tokens(Mutex<HashMap<(String, String), Known>>);
 
 impl Tokens {
     /// What is known to work for a repository.

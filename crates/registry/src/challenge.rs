@@ -53,9 +53,8 @@ pub(crate) fn is_trusted(realm: &Url, registry: &str, plain_http: bool, configur
     let scheme = realm.scheme() == "https" || (plain_http && realm.scheme() == "http");
     let Some(host) = realm.host_str() else { return false };
     let with_port = realm.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    let trusted = with_port == registry
-        || KNOWN.contains(&(registry, with_port.as_str()))
-        || configured.iter().any(|server| *server == with_port);
+    let trusted =
+        with_port == registry || KNOWN.contains(&(registry, with_port.as_str())) || configured.contains(&with_port);
     scheme && trusted && realm.username().is_empty() && realm.password().is_none()
 }
 

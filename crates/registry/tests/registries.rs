@@ -1,5 +1,7 @@
 //! Against Debian's docker-registry, and against registries that misbehave.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex},

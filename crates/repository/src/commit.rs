@@ -32,10 +32,10 @@ pub(crate) fn push(inner: &Inner, push: &Push) -> Result<PushOutcome, Failure> {
     }
     let update = RefUpdate { name: &name, old: base, new };
     let sent = send_pack::send(&mut *link.transport, &advertised, &update, &objects);
-    if let Ok(report) = &sent {
-        if report.refusal.is_none() {
-            return Ok(PushOutcome::Landed(ids));
-        }
+    if let Ok(report) = &sent
+        && report.refusal.is_none()
+    {
+        return Ok(PushOutcome::Landed(ids));
     }
     // Anything else is decided by where the branch is now, never by what an error says.
     match mirror::head(inner, &push.branch)? {

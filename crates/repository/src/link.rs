@@ -198,8 +198,8 @@ impl Program {
         // Its last words come when it ends by itself; it has failed already, so that is soon.
         std::thread::sleep(Duration::from_millis(50));
         stop(&self.child);
-        let text = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        text
+
+        self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default()
     }
 }
 

@@ -141,7 +141,7 @@ fn pack(objects: &NewObjects) -> Result<Vec<u8>, Failure> {
         gix::hash::Kind::Sha1,
     );
     for step in written {
-        step.map_err(|error| failed(error.into()))?;
+        step.map_err(&failed)?;
     }
     Ok(pack)
 }

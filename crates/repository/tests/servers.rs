@@ -1,5 +1,7 @@
 //! Reading from and pushing to real Git servers: `git http-backend`, sshd, files.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
 use tagboat_model::Timestamp;
 use tagboat_ports::{NewCommit, NewFile, Push, PushOutcome, Repository as _, RepositoryErrorKind};
 use tagboat_repository::{Access, Address, Author, GitRepository, SshKey};

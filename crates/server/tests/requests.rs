@@ -1,5 +1,7 @@
 //! Requests of every kind, and the answers they get.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
 use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{

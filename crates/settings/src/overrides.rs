@@ -73,7 +73,7 @@ pub fn environment_names(settings: &Value) -> Vec<String> {
     fn collect(value: &Value, name: &str, names: &mut Vec<String>) {
         match value {
             Value::Object(map) => {
-                map.iter().for_each(|(key, value)| collect(value, &format!("{name}_{}", capitals(key)), names))
+                map.iter().for_each(|(key, value)| collect(value, &format!("{name}_{}", capitals(key)), names));
             }
             Value::Array(items) => {
                 items.iter().enumerate().for_each(|(index, value)| collect(value, &format!("{name}_{index}"), names));

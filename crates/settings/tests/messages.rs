@@ -1,5 +1,7 @@
 //! What users read when a configuration file is wrong.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
 use tagboat_settings::{read_repository_file, read_server_file};
 
 fn repository(text: &str) -> String {

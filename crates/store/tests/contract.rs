@@ -1,5 +1,7 @@
 //! SQLite keeps the contract of stores, through restarts.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
 use std::cell::RefCell;
 
 use tagboat_ports::Store as _;

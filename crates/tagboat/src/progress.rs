@@ -17,7 +17,7 @@ impl Progress for LogProgress {
             // The server logs these itself.
             Step::Refused { .. } | Step::Failed { .. } => {}
             Step::Gathered { key, head, references, .. } => {
-                tracing::debug!(branch = %key, %head, references, "gathered")
+                tracing::debug!(branch = %key, %head, references, "gathered");
             }
             Step::Asked { image, tag, answer, .. } => tracing::debug!(%image, %tag, answer, "registry asked"),
             Step::Decided { key, id, decision, .. } => {

@@ -3,7 +3,7 @@
 //! Never part of the product. Every server is started by the test that needs it and stopped by its own process
 //! id when the value is dropped. Here a failure is a panic: it fails the test with its reason.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
 mod docker_registry;
 mod git_server;

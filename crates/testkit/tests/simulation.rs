@@ -1,5 +1,7 @@
 //! The engine under loss, doubling, crashes and races; and the proof that the simulator would notice.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
 use tagboat_testkit::simulator::{Bug, MemoryStore, run};
 
 #[tokio::test]

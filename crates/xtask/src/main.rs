@@ -1,2 +1,84 @@
-//! stub
-fn main() {}
+//! `cargo xtask`: what a developer and CI run beside cargo itself.
+//!
+//! It starts programs and writes generated files; it holds no logic of the product, so that it builds at once.
+
+#![expect(clippy::print_stderr, reason = "it talks to the developer")]
+
+mod generate;
+mod tools;
+
+use std::process::{Command, ExitCode};
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Install what the tests need, then run them all.
+    Test {
+        /// Add the long runs: more seeds of the simulator.
+        #[arg(long)]
+        full: bool,
+    },
+    /// Write the generated files anew: JSON schemas and the command reference.
+    Generate,
+    /// Run the engine in the simulator, one seed after the other, until one fails.
+    Simulate {
+        /// How many seeds.
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+        /// The first seed.
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().task {
+        Task::Test { full } => test(full),
+        Task::Generate => generate::run(),
+        Task::Simulate { seeds, from } => simulate(seeds, from),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Seeds of the long run.
+const FULL_SEEDS: u64 = 20_000;
+
+fn test(full: bool) -> Result<(), String> {
+    tools::install()?;
+    if full {
+        simulate(FULL_SEEDS, 0)?;
+    }
+    // nextest runs each test in a process of its own and all files at once; both run the same tests.
+    let nextest =
+        Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|output| output.status.success());
+    match nextest {
+        true => run(Command::new("cargo").args(["nextest", "run", "--workspace"])),
+        false => run(Command::new("cargo").args(["test", "--workspace"])),
+    }
+}
+
+fn simulate(seeds: u64, from: u64) -> Result<(), String> {
+    let mut command = Command::new("cargo");
+    command.args(["run", "--quiet", "--release", "--package", "tagboat-testkit", "--bin", "simulate", "--"]);
+    run(command.arg(seeds.to_string()).arg(from.to_string()))
+}
+
+/// Run a program to its end, its output shown.
+fn run(command: &mut Command) -> Result<(), String> {
+    let status = command.status().map_err(|error| format!("{command:?} could not be started: {error}"))?;
+    if status.success() { Ok(()) } else { Err(format!("{command:?} ended with {status}")) }
+}

@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: &Explain) -> Result<Code, Failure> {
     }
     match arguments.output {
         Output::Json => {
-            output::line(json!({ "event": event, "decisions": decisions, "branches": branches }).to_string())
+            output::line(json!({ "event": event, "decisions": decisions, "branches": branches }).to_string());
         }
         Output::Text => {
             explanation(event.as_ref(), &decisions, &branches).iter().for_each(output::line);

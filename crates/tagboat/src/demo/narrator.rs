@@ -84,13 +84,13 @@ impl Progress for Narrator {
                 }
             }
             Step::Refused { receiver, reason, .. } => {
-                self.tell("refused", &styled(RED, format!("{receiver}: {reason}")))
+                self.tell("refused", &styled(RED, format!("{receiver}: {reason}")));
             }
             Step::Gathered { head, references, .. } => {
                 self.tell("gathered", &format!("{references} references at commit {}", short(head.as_str())));
             }
             Step::Asked { tag, answer, .. } => {
-                self.tell("confirmed", &format!("the registry says that {tag} is {answer}"))
+                self.tell("confirmed", &format!("the registry says that {tag} is {answer}"));
             }
             Step::Decided { decision, .. } => self.decided(decision),
             Step::Edited { path, before, after, .. } if self.state().start.is_some() => {

@@ -338,7 +338,7 @@ impl Store for MemoryStore {
     }
 
     async fn changed(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -7,6 +7,7 @@
 //! [`run`] runs one seed; a failure names it, and the same seed fails the same way again.
 
 mod memory_store;
+mod outside;
 mod world;
 
 use std::{fmt, sync::Arc};
@@ -85,7 +86,7 @@ pub fn run(seed: u64, bug: Option<Bug>) -> Result<Report, Broken> {
         }
     }
     world.check_at_rest().map_err(broken)?;
-    Ok(world.finish(report))
+    Ok(world.finish(&report))
 }
 
 fn engine(world: &Arc<World>) -> Engine {

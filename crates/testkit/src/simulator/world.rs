@@ -8,13 +8,9 @@ use std::{
     },
 };
 
-use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
-use tagboat_model::{BranchName, CommitId, DecisionId, Digest, Event, ImageName, ImagePushed, Tag, Timestamp, Trust};
-use tagboat_ports::{
-    BlobId, Clock, FileEntry, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Push, PushOutcome, Registry,
-    RegistryError, Repository, RepositoryError, RepositoryErrorKind,
-};
+use tagboat_model::{CommitId, Digest, Event, ImageName, ImagePushed, Tag, Trust};
+use tagboat_ports::{BlobId, Clock as _, NewDelivery, NewEvent};
 
 use super::{MemoryStore, Report};
 
@@ -44,35 +40,35 @@ const MANIFEST: &str =
     "# two images   \nweb: {image: 'r.example/acme/web:1.0.0'} # web\napi:\n    image: r.example/acme/api:1.0.0\n";
 
 #[derive(Clone)]
-struct Commit {
+pub(super) struct Commit {
     parent: Option<CommitId>,
-    message: String,
-    files: BTreeMap<String, Vec<u8>>,
+    pub(super) message: String,
+    pub(super) files: BTreeMap<String, Vec<u8>>,
 }
 
 #[derive(Default)]
-struct Inside {
-    commits: BTreeMap<CommitId, Commit>,
-    head: Option<CommitId>,
-    blobs: BTreeMap<BlobId, Vec<u8>>,
-    tags: BTreeMap<(ImageName, Tag), Digest>,
+pub(super) struct Inside {
+    pub(super) commits: BTreeMap<CommitId, Commit>,
+    pub(super) head: Option<CommitId>,
+    pub(super) blobs: BTreeMap<BlobId, Vec<u8>>,
+    pub(super) tags: BTreeMap<(ImageName, Tag), Digest>,
     /// Deliveries on their way: the sender repeats each until it is answered.
     in_flight: Vec<(String, Event)>,
     pushed: u64,
-    races: u64,
+    pub(super) races: u64,
     people: u64,
-    broken: Option<String>,
+    pub(super) broken: Option<String>,
 }
 
 /// The outside of one run.
 pub struct World {
     random: Mutex<fastrand::Rng>,
-    now: AtomicI64,
+    pub(super) now: AtomicI64,
     storm: AtomicBool,
     ids: AtomicU64,
-    bug: Option<Bug>,
+    pub(super) bug: Option<Bug>,
     store: Arc<MemoryStore>,
-    inside: Mutex<Inside>,
+    pub(super) inside: Mutex<Inside>,
 }
 
 impl World {
@@ -111,7 +107,7 @@ impl World {
         self.random(one_in) == 0
     }
 
-    fn fault(&self, one_in: usize) -> bool {
+    pub(super) fn fault(&self, one_in: usize) -> bool {
         self.storm.load(Ordering::Relaxed) && self.chance(one_in)
     }
 
@@ -225,14 +221,14 @@ impl World {
         inside.check_own_commits()
     }
 
-    pub(super) fn finish(&self, report: Report) -> Report {
+    pub(super) fn finish(&self, report: &Report) -> Report {
         let inside = self.inside.lock().unwrap();
         let commits = u64::try_from(inside.own_commits().len()).unwrap();
-        Report { pushes: inside.pushed, commits, races: inside.races, ..report }
+        Report { pushes: inside.pushed, commits, races: inside.races, ..report.clone() }
     }
 
     /// Other workers may run here: the caller is polled again later.
-    async fn yield_now(&self) {
+    pub(super) async fn yield_now(&self) {
         for _ in 0..self.random(3) {
             let mut first = true;
             std::future::poll_fn(|_| {
@@ -248,7 +244,12 @@ impl Inside {
         self.head.as_ref().map(|head| self.commits[head].files.clone()).unwrap_or_default()
     }
 
-    fn commit(&mut self, parent: Option<CommitId>, message: &str, files: BTreeMap<String, Vec<u8>>) -> CommitId {
+    pub(super) fn commit(
+        &mut self,
+        parent: Option<CommitId>,
+        message: &str,
+        files: BTreeMap<String, Vec<u8>>,
+    ) -> CommitId {
         let id = commit_id(parent.as_ref(), message, &files);
         for bytes in files.values() {
             self.blobs.insert(blob_id(bytes), bytes.clone());
@@ -258,7 +259,7 @@ impl Inside {
         id
     }
 
-    fn ancestors(&self, head: Option<&CommitId>) -> Vec<CommitId> {
+    pub(super) fn ancestors(&self, head: Option<&CommitId>) -> Vec<CommitId> {
         let mut found = Vec::new();
         let mut next = head.cloned();
         while let Some(id) = next {
@@ -322,163 +323,10 @@ fn digest(seed: &str) -> Digest {
     format!("sha256:{}", hex(seed.as_bytes())).parse().unwrap()
 }
 
-fn blob_id(bytes: &[u8]) -> BlobId {
+pub(super) fn blob_id(bytes: &[u8]) -> BlobId {
     BlobId(hex(bytes))
 }
 
 fn commit_id(parent: Option<&CommitId>, message: &str, files: &BTreeMap<String, Vec<u8>>) -> CommitId {
     hex(format!("{parent:?}{message}{files:?}").as_bytes())[..40].parse().unwrap()
-}
-
-#[async_trait]
-impl Clock for World {
-    fn now(&self) -> Timestamp {
-        Timestamp(self.now.load(Ordering::Relaxed))
-    }
-
-    async fn sleep_until(&self, point: Timestamp) {
-        std::future::poll_fn(
-            |_| if self.now() >= point { std::task::Poll::Ready(()) } else { std::task::Poll::Pending },
-        )
-        .await;
-    }
-}
-
-impl World {
-    fn registry_fails(&self, image: &ImageName) -> Result<(), RegistryError> {
-        match self.fault(12) && self.bug != Some(Bug::OutageMeansGone) {
-            false => Ok(()),
-            true => Err(RegistryError {
-                operation: "ask about".to_owned(),
-                image: image.clone(),
-                detail: "it is down".to_owned(),
-                retry_after: None,
-                source: None,
-            }),
-        }
-    }
-}
-
-#[async_trait]
-impl Registry for World {
-    async fn digest(&self, image: &ImageName, tag: &Tag) -> Result<Option<Digest>, RegistryError> {
-        self.yield_now().await;
-        self.registry_fails(image)?;
-        Ok(self.inside.lock().unwrap().tags.get(&(image.clone(), tag.clone())).cloned())
-    }
-
-    async fn describe(&self, image: &ImageName, tag: &Tag) -> Result<Option<ManifestDescription>, RegistryError> {
-        self.yield_now().await;
-        self.registry_fails(image)?;
-        if self.bug == Some(Bug::OutageMeansGone) && self.fault(4) {
-            return Ok(None);
-        }
-        let found = self.inside.lock().unwrap().tags.get(&(image.clone(), tag.clone())).cloned();
-        Ok(found.map(|digest| ManifestDescription { digest, kind: ManifestKind::Image, revision: None }))
-    }
-
-    async fn tags(&self, image: &ImageName) -> Result<Vec<Tag>, RegistryError> {
-        self.yield_now().await;
-        self.registry_fails(image)?;
-        let inside = self.inside.lock().unwrap();
-        Ok(inside.tags.keys().filter(|(name, _)| name == image).map(|(_, tag)| tag.clone()).collect())
-    }
-}
-
-impl World {
-    fn repository_fails(&self, one_in: usize) -> Result<(), RepositoryError> {
-        if !self.fault(one_in) {
-            return Ok(());
-        }
-        Err(RepositoryError {
-            operation: "reach".to_owned(),
-            repository: "config".to_owned(),
-            detail: "the connection broke".to_owned(),
-            kind: RepositoryErrorKind::Temporary,
-            source: None,
-        })
-    }
-
-    fn apply(&self, push: &Push) -> PushOutcome {
-        let mut inside = self.inside.lock().unwrap();
-        let mut ids = Vec::new();
-        let mut parent = push.base.clone();
-        let before = inside.head.clone();
-        for commit in &push.commits {
-            let mut files = inside.commits[&parent].files.clone();
-            for file in &commit.files {
-                let mut bytes = file.bytes.clone();
-                if self.bug == Some(Bug::ReprintFiles) {
-                    bytes = String::from_utf8(bytes).unwrap().replace("   \n", "\n").into_bytes();
-                }
-                files.insert(file.path.clone(), bytes);
-            }
-            parent = inside.commit(Some(parent), &commit.message, files);
-            ids.push(parent.clone());
-        }
-        inside.head.clone_from(&before);
-        let ours = inside.ancestors(before.as_ref()).contains(&parent);
-        if ours {
-            return PushOutcome::Landed(ids);
-        }
-        if before.as_ref() != Some(&push.base) && self.bug != Some(Bug::PushWithoutCompare) {
-            inside.races += 1;
-            return PushOutcome::Moved;
-        }
-        inside.head = Some(parent);
-        if before.as_ref().is_some_and(|before| !inside.ancestors(inside.head.as_ref()).contains(before)) {
-            inside.broken = Some("a branch of people was forced".to_owned());
-        }
-        PushOutcome::Landed(ids)
-    }
-}
-
-#[async_trait]
-impl Repository for World {
-    async fn head(&self, _: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
-        self.yield_now().await;
-        self.repository_fails(20)?;
-        Ok(self.inside.lock().unwrap().head.clone())
-    }
-
-    async fn files(&self, commit: &CommitId) -> Result<Vec<FileEntry>, RepositoryError> {
-        self.yield_now().await;
-        let files = &self.inside.lock().unwrap().commits[commit].files;
-        Ok(files.iter().map(|(path, bytes)| FileEntry { path: path.clone(), blob: blob_id(bytes) }).collect())
-    }
-
-    async fn read(&self, blobs: &[BlobId]) -> Result<Vec<Vec<u8>>, RepositoryError> {
-        self.yield_now().await;
-        let inside = self.inside.lock().unwrap();
-        Ok(blobs.iter().map(|blob| inside.blobs[blob].clone()).collect())
-    }
-
-    async fn push(&self, push: &Push) -> Result<PushOutcome, RepositoryError> {
-        self.yield_now().await;
-        // The connection breaks before the server heard of it.
-        self.repository_fails(10)?;
-        let outcome = self.apply(push);
-        self.yield_now().await;
-        // Or after it did it: the answer is lost.
-        self.repository_fails(6)?;
-        Ok(outcome)
-    }
-
-    async fn landed(
-        &self,
-        head: &CommitId,
-        base: &CommitId,
-        decisions: &[DecisionId],
-    ) -> Result<Vec<(DecisionId, CommitId)>, RepositoryError> {
-        self.yield_now().await;
-        self.repository_fails(20)?;
-        let inside = self.inside.lock().unwrap();
-        let mut found = Vec::new();
-        for id in inside.ancestors(Some(head)).into_iter().take_while(|id| id != base) {
-            let message = &inside.commits[&id].message;
-            let named = decisions.iter().find(|decision| message.contains(&format!("Tagboat-Decision: {decision}\n")));
-            found.extend(named.map(|decision| (decision.clone(), id.clone())));
-        }
-        Ok(found)
-    }
 }

@@ -1,0 +1,163 @@
+//! The world as the engine meets it: clock, registry and config repository, with their faults.
+
+use std::sync::atomic::Ordering;
+
+use async_trait::async_trait;
+use tagboat_model::{BranchName, CommitId, DecisionId, Digest, ImageName, Tag, Timestamp};
+use tagboat_ports::{
+    BlobId, Clock, FileEntry, ManifestDescription, ManifestKind, Push, PushOutcome, Registry, RegistryError,
+    Repository, RepositoryError, RepositoryErrorKind,
+};
+
+use super::world::{Bug, World, blob_id};
+
+#[async_trait]
+impl Clock for World {
+    fn now(&self) -> Timestamp {
+        Timestamp(self.now.load(Ordering::Relaxed))
+    }
+
+    async fn sleep_until(&self, point: Timestamp) {
+        std::future::poll_fn(
+            |_| if self.now() >= point { std::task::Poll::Ready(()) } else { std::task::Poll::Pending },
+        )
+        .await;
+    }
+}
+
+impl World {
+    async fn reach_registry(&self, image: &ImageName) -> Result<(), RegistryError> {
+        self.yield_now().await;
+        match self.fault(12) && self.bug != Some(Bug::OutageMeansGone) {
+            false => Ok(()),
+            true => Err(RegistryError {
+                operation: "ask about".to_owned(),
+                image: image.clone(),
+                detail: "it is down".to_owned(),
+                retry_after: None,
+                source: None,
+            }),
+        }
+    }
+}
+
+#[async_trait]
+impl Registry for World {
+    async fn digest(&self, image: &ImageName, tag: &Tag) -> Result<Option<Digest>, RegistryError> {
+        self.reach_registry(image).await?;
+        Ok(self.inside.lock().unwrap().tags.get(&(image.clone(), tag.clone())).cloned())
+    }
+
+    async fn describe(&self, image: &ImageName, tag: &Tag) -> Result<Option<ManifestDescription>, RegistryError> {
+        self.reach_registry(image).await?;
+        if self.bug == Some(Bug::OutageMeansGone) && self.fault(4) {
+            return Ok(None);
+        }
+        let found = self.inside.lock().unwrap().tags.get(&(image.clone(), tag.clone())).cloned();
+        Ok(found.map(|digest| ManifestDescription { digest, kind: ManifestKind::Image, revision: None }))
+    }
+
+    async fn tags(&self, image: &ImageName) -> Result<Vec<Tag>, RegistryError> {
+        self.reach_registry(image).await?;
+        let inside = self.inside.lock().unwrap();
+        Ok(inside.tags.keys().filter(|(name, _)| name == image).map(|(_, tag)| tag.clone()).collect())
+    }
+}
+
+impl World {
+    fn repository_fails(&self, one_in: usize) -> Result<(), RepositoryError> {
+        if !self.fault(one_in) {
+            return Ok(());
+        }
+        Err(RepositoryError {
+            operation: "reach".to_owned(),
+            repository: "config".to_owned(),
+            detail: "the connection broke".to_owned(),
+            kind: RepositoryErrorKind::Temporary,
+            source: None,
+        })
+    }
+
+    fn apply(&self, push: &Push) -> PushOutcome {
+        let mut inside = self.inside.lock().unwrap();
+        let mut ids = Vec::new();
+        let mut parent = push.base.clone();
+        let before = inside.head.clone();
+        for commit in &push.commits {
+            let mut files = inside.commits[&parent].files.clone();
+            for file in &commit.files {
+                let mut bytes = file.bytes.clone();
+                if self.bug == Some(Bug::ReprintFiles) {
+                    bytes = String::from_utf8(bytes).unwrap().replace("   \n", "\n").into_bytes();
+                }
+                files.insert(file.path.clone(), bytes);
+            }
+            parent = inside.commit(Some(parent), &commit.message, files);
+            ids.push(parent.clone());
+        }
+        inside.head.clone_from(&before);
+        let ours = inside.ancestors(before.as_ref()).contains(&parent);
+        if ours {
+            return PushOutcome::Landed(ids);
+        }
+        if before.as_ref() != Some(&push.base) && self.bug != Some(Bug::PushWithoutCompare) {
+            inside.races += 1;
+            return PushOutcome::Moved;
+        }
+        inside.head = Some(parent);
+        if before.as_ref().is_some_and(|before| !inside.ancestors(inside.head.as_ref()).contains(before)) {
+            inside.broken = Some("a branch of people was forced".to_owned());
+        }
+        PushOutcome::Landed(ids)
+    }
+}
+
+#[async_trait]
+impl Repository for World {
+    async fn head(&self, _: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
+        self.yield_now().await;
+        self.repository_fails(20)?;
+        Ok(self.inside.lock().unwrap().head.clone())
+    }
+
+    async fn files(&self, commit: &CommitId) -> Result<Vec<FileEntry>, RepositoryError> {
+        self.yield_now().await;
+        let files = &self.inside.lock().unwrap().commits[commit].files;
+        Ok(files.iter().map(|(path, bytes)| FileEntry { path: path.clone(), blob: blob_id(bytes) }).collect())
+    }
+
+    async fn read(&self, blobs: &[BlobId]) -> Result<Vec<Vec<u8>>, RepositoryError> {
+        self.yield_now().await;
+        let inside = self.inside.lock().unwrap();
+        Ok(blobs.iter().map(|blob| inside.blobs[blob].clone()).collect())
+    }
+
+    async fn push(&self, push: &Push) -> Result<PushOutcome, RepositoryError> {
+        self.yield_now().await;
+        // The connection breaks before the server heard of it.
+        self.repository_fails(10)?;
+        let outcome = self.apply(push);
+        self.yield_now().await;
+        // Or after it did it: the answer is lost.
+        self.repository_fails(6)?;
+        Ok(outcome)
+    }
+
+    async fn landed(
+        &self,
+        head: &CommitId,
+        base: &CommitId,
+        decisions: &[DecisionId],
+    ) -> Result<Vec<(DecisionId, CommitId)>, RepositoryError> {
+        self.yield_now().await;
+        self.repository_fails(20)?;
+        let inside = self.inside.lock().unwrap();
+        let mut found = Vec::new();
+        for id in inside.ancestors(Some(head)).into_iter().take_while(|id| id != base) {
+            let message = &inside.commits[&id].message;
+            let named = decisions.iter().find(|decision| message.contains(&format!("Tagboat-Decision: {decision}\n")));
+            found.extend(named.map(|decision| (decision.clone(), id.clone())));
+        }
+        Ok(found)
+    }
+}
