@@ -1,8 +1,11 @@
 //! Whole scenarios through the real binary, against real servers.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
 mod bad_input;
 mod commands;
 mod crashes;
 mod demo;
+mod deploy;
 mod main_job;
 mod world;
