@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::world::{REGISTRY_SECRET, World};
+use crate::world::{REGISTRY_SECRET, over_http};
 
 #[tokio::test]
 async fn bad_requests_get_the_right_answer_and_the_good_one_behind_them_arrives() {
-    let world = World::over_http().await;
+    let world = over_http().await;
     world.wait_until_started().await;
     world.registry.push_image("acme/web", "1.5.0", "web-1.5.0").await;
     world.wait_for_commits(2).await;
@@ -64,7 +64,7 @@ async fn bad_requests_get_the_right_answer_and_the_good_one_behind_them_arrives(
 
 #[tokio::test]
 async fn a_registry_that_is_down_changes_nothing_and_the_event_waits_for_it() {
-    let mut world = World::over_http().await;
+    let mut world = over_http().await;
     world.wait_until_started().await;
     world.registry.push_image("acme/quiet", "1.5.0", "other").await;
     world.registry.stop();
@@ -87,7 +87,7 @@ async fn a_registry_that_is_down_changes_nothing_and_the_event_waits_for_it() {
 
 #[tokio::test]
 async fn a_git_server_that_refuses_is_told_about_and_tried_again() {
-    let world = World::over_http().await;
+    let world = over_http().await;
     world.wait_until_started().await;
     world.config.set_hook("pre-receive", "#!/bin/sh\necho 'frozen until Monday'\nexit 1\n");
     world.registry.push_image("acme/web", "1.5.0", "web-1.5.0").await;
@@ -103,7 +103,7 @@ async fn a_git_server_that_refuses_is_told_about_and_tried_again() {
 
 #[tokio::test]
 async fn an_error_in_the_repository_file_stops_changes_until_it_is_mended() {
-    let world = World::over_http().await;
+    let world = over_http().await;
     world.wait_until_started().await;
     let good = world.config.file(".tagboat.yaml");
     world
@@ -123,7 +123,7 @@ async fn an_error_in_the_repository_file_stops_changes_until_it_is_mended() {
 
 #[tokio::test]
 async fn one_image_that_cannot_be_edited_does_not_stop_another() {
-    let world = World::over_http().await;
+    let world = over_http().await;
     world.wait_until_started().await;
     let folded = format!("image: >-\n  {}/acme/worker:main\n", world.registry.host());
     world.config.commit_as_person("Fold it", &[("apps/dev/worker.yaml", &folded)]);

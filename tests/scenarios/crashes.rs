@@ -1,10 +1,10 @@
 //! The process ends at any moment; what was answered with success is done once.
 
-use crate::world::World;
+use crate::world::over_http;
 
 #[tokio::test]
 async fn what_was_accepted_survives_a_kill_and_is_done_once() {
-    let mut world = World::over_http().await;
+    let mut world = over_http().await;
     world.wait_until_started().await;
     for patch in 1..=8 {
         let tag = format!("1.5.{patch}");
@@ -31,7 +31,7 @@ async fn what_was_accepted_survives_a_kill_and_is_done_once() {
 
 #[tokio::test]
 async fn people_who_push_at_the_same_time_lose_nothing() {
-    let world = World::over_http().await;
+    let world = over_http().await;
     world.wait_until_started().await;
     for round in 1..=6 {
         let tag = format!("1.6.{round}");

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use tagboat_model::{BranchKey, CommitId, ImageName, Pin, Reference, Tag};
 use tagboat_policy::Policy;
-use tagboat_ports::{EventRecord, Step, Work};
+use tagboat_ports::{EventRecord, FileEntry, Step, Work};
 use tagboat_promotion::{Candidate, CandidateState, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts};
 use tagboat_settings::RepositorySettings;
 
@@ -47,7 +47,8 @@ impl Engine {
         sweeping: bool,
     ) -> Result<Gathered, ReconcileError> {
         let now = self.now();
-        let settings = self.repository_settings(config, &work.key, head).await?;
+        let tree = config.port.files(head).await?;
+        let settings = self.repository_settings(config, &work.key, &tree).await?;
         self.know_other_branches(work, config, &settings).await?;
         let environments: Vec<&Environment> = settings
             .environments
@@ -61,7 +62,7 @@ impl Engine {
         };
         self.ports.store.set_interests(&work.key, &images).await?;
 
-        let found = files::find(config, head, &environments, &images).await?;
+        let found = files::find(config, &tree, &environments, &images).await?;
         let asked = ask(&settings, &environments, &found);
         let references = asked.iter().map(|asked| asked.references.len()).sum();
         self.ports.progress.step(&Step::Gathered {
@@ -89,19 +90,19 @@ impl Engine {
         Ok(Gathered { facts, files: found.into_texts(), listed, unavailable })
     }
 
-    /// The repository file of the governing branch, which governs other branches too.
+    /// The repository file of the governing branch, which governs other branches too. `tree` is that of the branch.
     async fn repository_settings(
         &self,
         config: &ConfigRepository,
         key: &BranchKey,
-        head: &CommitId,
+        tree: &[FileEntry],
     ) -> Result<RepositorySettings, ReconcileError> {
         let no_branch = || ReconcileError::NoBranch { branch: config.branch.to_string() };
-        let governing = match key.branch == config.branch {
-            true => head.clone(),
-            false => config.port.head(&config.branch).await?.ok_or_else(no_branch)?,
-        };
-        files::repository_settings(config, &governing).await
+        if key.branch == config.branch {
+            return files::repository_settings(config, tree).await;
+        }
+        let governing = config.port.head(&config.branch).await?.ok_or_else(no_branch)?;
+        files::repository_settings(config, &config.port.files(&governing).await?).await
     }
 
     /// A reconcile of the governing branch makes the branches of its environments known.

@@ -12,6 +12,7 @@ mod process;
 pub mod simulator;
 mod ssh_server;
 pub mod store_contract;
+pub mod world;
 
 pub use docker_registry::DockerRegistry;
 pub use git_server::GitServer;

@@ -28,6 +28,17 @@ enum Task {
     },
     /// Write the generated files anew: JSON schemas and the command reference.
     Generate,
+    /// Measure, beside what a user would do without Tagboat.
+    Bench {
+        /// What: `push-to-ref`, from the end of an image push to the new ref.
+        name: String,
+        /// How often.
+        #[arg(long, default_value_t = 20)]
+        rounds: u32,
+        /// How many further files the config repository has.
+        #[arg(long, default_value_t = 1000)]
+        files: u32,
+    },
     /// Run the engine in the simulator, one seed after the other, until one fails.
     Simulate {
         /// How many seeds.
@@ -43,6 +54,7 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test { full } => test(full),
         Task::Generate => generate::run(),
+        Task::Bench { name, rounds, files } => bench(&name, rounds, files),
         Task::Simulate { seeds, from } => simulate(seeds, from),
     };
     match result {
@@ -69,6 +81,14 @@ fn test(full: bool) -> Result<(), String> {
         true => run(Command::new("cargo").args(["nextest", "run", "--workspace"])),
         false => run(Command::new("cargo").args(["test", "--workspace"])),
     }
+}
+
+fn bench(name: &str, rounds: u32, files: u32) -> Result<(), String> {
+    tools::install()?;
+    run(Command::new("cargo").args(["build", "--quiet", "--release", "--package", "tagboat"]))?;
+    let mut command = Command::new("cargo");
+    command.args(["run", "--quiet", "--release", "--package", "tagboat-testkit", "--bin", "bench", "--"]);
+    run(command.args([name, "target/release/tagboat", &rounds.to_string(), &files.to_string()]))
 }
 
 fn simulate(seeds: u64, from: u64) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tagboat_model::{CommitId, EnvironmentName, ImageName, Reference};
+use tagboat_model::{EnvironmentName, ImageName, Reference};
 use tagboat_ports::{BlobId, FileEntry};
 use tagboat_promotion::{Environment, assign};
 use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, read_repository_file};
@@ -45,14 +45,13 @@ impl Found {
     }
 }
 
-/// Read and check the repository file of a commit.
+/// Read and check the repository file among the files of a commit.
 pub(super) async fn repository_settings(
     config: &ConfigRepository,
-    commit: &CommitId,
+    tree: &[FileEntry],
 ) -> Result<RepositorySettings, ReconcileError> {
-    let files = config.port.files(commit).await?;
     let missing = || ReconcileError::NoRepositoryFile { branch: config.branch.to_string() };
-    let file = files.iter().find(|file| file.path == REPOSITORY_FILE).ok_or_else(missing)?;
+    let file = tree.iter().find(|file| file.path == REPOSITORY_FILE).ok_or_else(missing)?;
     let bytes = config.port.read(std::slice::from_ref(&file.blob)).await?.pop().ok_or_else(missing)?;
     read_repository_file(REPOSITORY_FILE, &String::from_utf8_lossy(&bytes)).map_err(ReconcileError::Configuration)
 }
@@ -60,13 +59,12 @@ pub(super) async fn repository_settings(
 /// Find the references to `images` in the files of `environments`.
 pub(super) async fn find(
     config: &ConfigRepository,
-    commit: &CommitId,
+    tree: &[FileEntry],
     environments: &[&Environment],
     images: &[ImageName],
 ) -> Result<Found, ReconcileError> {
-    let files = config.port.files(commit).await?;
     let candidates =
-        files.iter().filter(|file| tagboat_manifest::is_candidate(&file.path) && file.path != REPOSITORY_FILE);
+        tree.iter().filter(|file| tagboat_manifest::is_candidate(&file.path) && file.path != REPOSITORY_FILE);
     let by_path: BTreeMap<&str, &FileEntry> = candidates.map(|file| (file.path.as_str(), file)).collect();
     let assigned = assign(environments, by_path.keys().copied()).map_err(ReconcileError::Overlap)?;
     let mut found = Found::default();

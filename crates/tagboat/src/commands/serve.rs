@@ -23,8 +23,11 @@ use crate::{
 
 /// Reconciles at once. They wait for the network most of the time.
 const WORKERS: usize = 4;
-/// What is under way may take this long to end; after it the lease of its branch runs out by itself.
+/// A reconcile under way may take this long to end; after it the lease of its branch runs out by itself.
 const LONGEST_STOP: Duration = Duration::from_secs(25);
+/// Requests are answered within milliseconds. What is still open after this is a connection on which a client has
+/// never asked anything, and which it may keep open for as long as it likes.
+const LONGEST_DRAIN: Duration = Duration::from_secs(3);
 
 pub(crate) async fn run(arguments: Serve) -> Result<Code, Failure> {
     start_log(arguments.log);
@@ -84,13 +87,13 @@ impl Running {
     pub(crate) async fn stop(self) {
         // Nobody left to tell is as good as told.
         let _ = self.stop.send(true);
-        let ended = async {
-            let _ = self.http.await;
+        let drained = tokio::time::timeout(LONGEST_DRAIN, self.http);
+        let worked = tokio::time::timeout(LONGEST_STOP, async {
             for worker in self.workers {
                 let _ = worker.await;
             }
-        };
-        if tokio::time::timeout(LONGEST_STOP, ended).await.is_err() {
+        });
+        if let (_, Err(_)) = tokio::join!(drained, worked) {
             tracing::warn!("work under way was left; it is taken up again after the next start");
         }
     }
