@@ -11,6 +11,8 @@ mod format;
 mod quote;
 mod yaml;
 
+use std::collections::BTreeSet;
+
 use memchr::memmem;
 use tagboat_model::{ImageName, Reference};
 use thiserror::Error;
@@ -35,6 +37,14 @@ pub enum Unreadable {
         /// The parser's words, with line and column.
         detail: String,
     },
+    /// A mapping has a key twice; readers differ in which one counts.
+    #[error("line {line}: the key `{key}` stands here a second time")]
+    DuplicateKey {
+        /// The key.
+        key: String,
+        /// The line of the second one.
+        line: usize,
+    },
     /// It is nested deeper than is read.
     #[error("it is nested more than {limit} levels deep")]
     TooDeep {
@@ -46,6 +56,9 @@ pub enum Unreadable {
 /// Whether a file of this name can hold references.
 #[must_use]
 pub fn is_candidate(path: &str) -> bool {
+    if tagboat_model::is_reserved_path(path) {
+        return false;
+    }
     let name = path.rsplit('/').next().unwrap_or(path);
     name.ends_with(".yaml") || name.ends_with(".yml") || name == "Kustomization"
 }
@@ -73,14 +86,20 @@ pub fn find(path: &str, bytes: &[u8]) -> Result<Vec<Reference>, Unreadable> {
     }
     let documents = yaml::read(text)?;
     let mut references = format::find(path, &documents);
-    references.retain(|reference| !is_ignored(text, reference.line));
+    if memmem::find(bytes, IGNORE_LINE).is_some() {
+        let ignored: BTreeSet<usize> = text
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| memmem::find(line.as_bytes(), IGNORE_LINE).is_some())
+            .map(|(n, _)| n + 1)
+            .collect();
+        references.retain(|reference| !ignored.contains(&reference.line));
+    }
     Ok(references)
 }
 
-/// Whether line `line` (from 1) carries the comment that takes it out.
-fn is_ignored(text: &str, line: usize) -> bool {
-    text.lines().nth(line.saturating_sub(1)).is_some_and(|line| line.contains("# tagboat: ignore"))
-}
+/// The comment that takes a line out.
+const IGNORE_LINE: &[u8] = b"# tagboat: ignore";
 
 /// Line (from 1) and column (from 1) of a value, given its keys and indices, as in `["images", "0", "name"]`;
 /// of the nearest ancestor that exists, when the value itself does not.

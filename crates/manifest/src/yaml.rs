@@ -1,6 +1,6 @@
 //! YAML as a tree whose scalars know their exact bytes. Read-only: nothing is printed from it.
 
-use std::ops::Range;
+use std::{collections::HashSet, ops::Range};
 
 use granit_parser::{Event, Parser, ScalarStyle as ParserStyle, Span};
 use tagboat_model::{Scalar, ScalarStyle};
@@ -46,6 +46,14 @@ impl Node {
         if let Value::Scalar(scalar) = &self.value { Some(scalar) } else { None }
     }
 
+    /// The scalar, unless it is YAML's null: nothing, `~` or `null` without quotes.
+    pub(crate) fn text(&self) -> Option<&Scalar> {
+        let null = |scalar: &&Scalar| {
+            scalar.style == ScalarStyle::Plain && matches!(scalar.value.as_str(), "" | "~" | "null" | "Null" | "NULL")
+        };
+        self.scalar().filter(|scalar| !null(scalar))
+    }
+
     pub(crate) fn locate(&self, path: &[&str]) -> (usize, usize) {
         let Some((first, rest)) = path.split_first() else { return (self.line, self.column) };
         let child = match &self.value {
@@ -58,7 +66,7 @@ impl Node {
 
 /// What is being built: a mapping with the key that waits for its value, or a sequence.
 enum Open {
-    Mapping { node: Node, key: Option<Node> },
+    Mapping { node: Node, key: Option<Node>, seen: HashSet<String> },
     Sequence { node: Node },
 }
 
@@ -70,7 +78,11 @@ pub(crate) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
         let (event, span) = event.map_err(|error| Unreadable::NotYaml { detail: error.to_string() })?;
         let complete = match event {
             Event::MappingStart(..) => {
-                stack.push(Open::Mapping { node: node(&span, Value::Mapping(Vec::new())), key: None });
+                stack.push(Open::Mapping {
+                    node: node(&span, Value::Mapping(Vec::new())),
+                    key: None,
+                    seen: HashSet::new(),
+                });
                 None
             }
             Event::SequenceStart(..) => {
@@ -96,7 +108,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
             return Err(Unreadable::TooDeep { limit: DEEPEST });
         }
         if let Some(complete) = complete {
-            place(&mut stack, &mut documents, complete);
+            place(&mut stack, &mut documents, complete)?;
         }
     }
     Ok(documents)
@@ -104,7 +116,7 @@ pub(crate) fn read(text: &str) -> Result<Vec<Node>, Unreadable> {
 
 /// Put a complete node where it belongs: as key or value of the open mapping, item of the open sequence,
 /// or as a document of its own.
-fn place(stack: &mut [Open], documents: &mut Vec<Node>, complete: Node) {
+fn place(stack: &mut [Open], documents: &mut Vec<Node>, complete: Node) -> Result<(), Unreadable> {
     match stack.last_mut() {
         None => documents.push(complete),
         Some(Open::Sequence { node }) => {
@@ -112,8 +124,14 @@ fn place(stack: &mut [Open], documents: &mut Vec<Node>, complete: Node) {
                 items.push(complete);
             }
         }
-        Some(Open::Mapping { node, key }) => match key.take() {
-            None => *key = Some(complete),
+        Some(Open::Mapping { node, key, seen }) => match key.take() {
+            None => {
+                let name = complete.scalar().map(|scalar| scalar.value.clone()).filter(|name| name != "<<");
+                if let Some(name) = name.filter(|name| !seen.insert(name.clone())) {
+                    return Err(Unreadable::DuplicateKey { key: name, line: complete.line });
+                }
+                *key = Some(complete);
+            }
             Some(key) => {
                 if let Value::Mapping(pairs) = &mut node.value {
                     pairs.push((key, complete));
@@ -121,6 +139,7 @@ fn place(stack: &mut [Open], documents: &mut Vec<Node>, complete: Node) {
             }
         },
     }
+    Ok(())
 }
 
 fn node(span: &Span, value: Value) -> Node {

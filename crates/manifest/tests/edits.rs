@@ -136,6 +136,34 @@ fn what_cannot_be_edited_safely_is_refused_with_the_reason() {
 }
 
 #[test]
+fn null_is_nothing_and_placeholders_are_left_alone() {
+    let text = "image:\n  repository: ghcr.io/acme/web\n  tag: 1.4.0\n  digest:\nother:\n  repository: ghcr.io/acme/web\n  tag: null\n";
+    insta::assert_snapshot!(update("values.yaml", text, "1.5.0", Pin::Keep), @r#"
+    -   tag: 1.4.0\n
+    +   tag: 1.5.0\n
+    "#);
+    let text =
+        "images:\n  - name: ghcr.io/acme/web\n    newTag: ${WEB_TAG}\n  - name: web\n    newName:\n    newTag: 1.4.0\n";
+    insta::assert_snapshot!(update("kustomization.yaml", text, "1.5.0", Pin::TagAndDigest), @"no change");
+}
+
+#[test]
+fn a_key_that_stands_twice_makes_the_file_unreadable() {
+    let text = "web:\n  image: ghcr.io/acme/web:1.4.0\n  image: ghcr.io/acme/web:1.4.0\n";
+    insta::assert_snapshot!(update("a.yaml", text, "1.5.0", Pin::Keep), @"unreadable: line 3: the key `image` stands here a second time");
+}
+
+#[test]
+fn files_of_git_the_forge_and_tagboat_are_not_searched() {
+    for path in
+        [".gitlab-ci.yml", ".github/workflows/x.yaml", "a/.gitea/x.yaml", "teams/a/.tagboat.yaml", "values.json"]
+    {
+        assert!(!tagboat_manifest::is_candidate(path), "{path}");
+    }
+    assert!(tagboat_manifest::is_candidate("apps/gitea/values.yaml"));
+}
+
+#[test]
 fn ignore_comments_take_a_line_or_a_file_out() {
     let text = "a: {image: 'ghcr.io/acme/web:1.4.0'} # tagboat: ignore\nb: {image: 'ghcr.io/acme/web:1.4.0'}\n";
     insta::assert_snapshot!(update("a.yaml", text, "1.5.0", Pin::Keep), @r#"

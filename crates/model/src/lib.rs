@@ -17,5 +17,5 @@ pub use name::{
     BranchKey, BranchName, CommitId, DecisionId, DeliveryId, EntryName, EnvironmentName, EventId, NameError,
     ReceiverName, RepositoryName, TenantName,
 };
-pub use reference::{Edit, Format, Parts, Pin, Reference, Scalar, ScalarStyle};
+pub use reference::{Edit, Format, Parts, Pin, Reference, Scalar, ScalarStyle, is_reserved_path};
 pub use time::{Duration, DurationError, Timestamp};

@@ -85,7 +85,29 @@ pub struct Reference {
     pub parts: Parts,
 }
 
+/// Whether a path configures Git, the forge or Tagboat itself. Such files are neither searched nor written,
+/// whatever names an image in them.
+#[must_use]
+pub fn is_reserved_path(path: &str) -> bool {
+    let reserved = |part: &str| {
+        let part = part.to_ascii_lowercase();
+        part.starts_with(".git") || matches!(part.as_str(), "" | "." | ".." | ".forgejo" | ".tagboat.yaml")
+    };
+    path.split('/').any(reserved)
+}
+
 impl Reference {
+    /// Whether it has the parts that `pin` asks for, whatever their values.
+    #[must_use]
+    pub fn is_written_as(&self, pin: Pin) -> bool {
+        match pin {
+            Pin::Keep => self.tag.is_some() || self.digest.is_some(),
+            Pin::Tag => self.tag.is_some() && self.digest.is_none(),
+            Pin::Digest => self.tag.is_none() && self.digest.is_some(),
+            Pin::TagAndDigest => self.tag.is_some() && self.digest.is_some(),
+        }
+    }
+
     /// Whether it carries `version` already, written as `pin` says.
     #[must_use]
     pub fn carries(&self, version: &Version, pin: Pin) -> bool {

@@ -1,6 +1,6 @@
 //! Which tag is chosen, and why every other was not.
 //!
-//! Pure: tags in, a [`Choice`] out. It knows neither registries nor files nor time; whether a tag
+//! Pure: tags in, tags in order and reasons out. It knows neither registries nor files nor time; whether a tag
 //! exists and what it names is found out elsewhere, before it is put forward here.
 
 mod choice;
@@ -13,7 +13,6 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagboat_model::{Reason, Tag};
 
-pub use choice::Choice;
 pub use range::{Range, RangeError};
 pub use version::LooseVersion;
 
@@ -70,10 +69,10 @@ impl Policy {
         }
     }
 
-    /// The best of `tags`, with a reason for each of the others.
+    /// Those of `tags` that are admitted, best first. [`Self::admits`] has the reason for every other.
     #[must_use]
-    pub fn choose(&self, tags: &[Tag]) -> Choice {
-        choice::choose(self, tags)
+    pub fn ranked(&self, tags: &[Tag]) -> Vec<Tag> {
+        choice::ranked(self, tags)
     }
 }
 

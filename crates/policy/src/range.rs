@@ -177,7 +177,8 @@ impl FromStr for Range {
             .split("||")
             .map(|group| parse_group(group).map_err(|why| RangeError { range: text.to_owned(), why }))
             .collect::<Result<_, _>>()?;
-        Ok(Self { written: text.trim().to_owned(), any_of })
+        // One line, however it was written.
+        Ok(Self { written: text.split_whitespace().collect::<Vec<_>>().join(" "), any_of })
     }
 }
 
@@ -221,7 +222,7 @@ fn take_operator(text: &str) -> (Option<Operator>, &str) {
 }
 
 fn take_version(text: &str) -> (&str, &str) {
-    text.split_at(text.find([' ', ',', '\t']).unwrap_or(text.len()))
+    text.split_at(text.find([' ', ',', '\t', '\n', '\r']).unwrap_or(text.len()))
 }
 
 fn parse_bound(operator: Operator, text: &str) -> Result<Bound, String> {

@@ -89,7 +89,7 @@ fn build_one(
     // The porcelain editor wants every neighbour of an edited file to be there; the plumbing one does not.
     let mut editor = repository.edit_tree(tree.id).map_err(mirror_failed)?.detach();
     for file in &commit.files {
-        if !is_writable(&file.path) {
+        if tagboat_model::is_reserved_path(&file.path) {
             return Err(Failure::permanent(format!("{} is a path that is never written", file.path)));
         }
         let entry = tree.lookup_entry_by_path(&file.path).map_err(mirror_failed)?;
@@ -108,10 +108,4 @@ fn build_one(
     let signature = signature.to_ref(&mut buffer);
     let id = repository.new_commit_as(signature, signature, &commit.message, tree, [parent]).map_err(mirror_failed)?.id;
     Ok(id)
-}
-
-/// Configuration of Git and of the forge is not ours to write, whatever names an image in it.
-fn is_writable(path: &str) -> bool {
-    let reserved = |part: &str| part.to_ascii_lowercase().starts_with(".git") || part == ".." || part.is_empty();
-    !path.split('/').any(reserved)
 }

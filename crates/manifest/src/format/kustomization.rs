@@ -10,10 +10,12 @@ use crate::yaml::Node;
 pub(crate) fn find(path: &str, document: &Node, references: &mut Vec<Reference>) {
     let Some(images) = document.get("images") else { return };
     for (index, entry) in images.items().iter().enumerate() {
-        let text = |key: &str| entry.get(key).and_then(Node::scalar).filter(|scalar| !scalar.value.is_empty());
+        let text = |key: &str| entry.get(key).and_then(Node::text).filter(|scalar| !scalar.value.is_empty());
         let Some(name) = text("newName").or_else(|| text("name")) else { continue };
         let Ok(image) = name.value.parse::<ImageName>() else { continue };
         let (tag, digest) = (text("newTag"), text("digest"));
+        // A placeholder for somebody else to fill in is not ours to overwrite.
+        let (Ok(parsed_tag), Ok(parsed_digest)) = (super::parsed(tag), super::parsed(digest)) else { continue };
         let line = entry.get("newTag").or_else(|| entry.get("digest")).map_or(entry.line, |node| node.line);
         let key = if tag.is_some() || digest.is_none() { "newTag" } else { "digest" };
         references.push(Reference {
@@ -23,8 +25,8 @@ pub(crate) fn find(path: &str, document: &Node, references: &mut Vec<Reference>)
             format: Format::Kustomization,
             written_name: name.value.clone(),
             image,
-            tag: tag.and_then(|scalar| scalar.value.parse().ok()),
-            digest: digest.and_then(|scalar| scalar.value.parse().ok()),
+            tag: parsed_tag,
+            digest: parsed_digest,
             parts: Parts::Split { tag: tag.cloned(), digest: digest.cloned() },
         });
     }

@@ -4,7 +4,7 @@ mod helm_values;
 mod kustomization;
 mod manifest;
 
-use tagboat_model::Reference;
+use tagboat_model::{Reference, Scalar};
 
 use crate::yaml::{Node, Value};
 
@@ -57,4 +57,10 @@ fn walk(node: &Node, location: &mut String, visit: &mut impl FnMut(&Node, &str))
 /// A mapping's place and a key in it, in words.
 fn below(location: &str, key: &str) -> String {
     if location.is_empty() { key.to_owned() } else { format!("{location}.{key}") }
+}
+
+/// The tag or digest of a scalar of its own. Charts write `""` for "none"; what is neither empty nor a value is
+/// an error.
+fn parsed<T: std::str::FromStr>(scalar: Option<&Scalar>) -> Result<Option<T>, T::Err> {
+    scalar.filter(|scalar| !scalar.value.is_empty()).map(|scalar| scalar.value.parse()).transpose()
 }

@@ -281,7 +281,7 @@ impl Inside {
         let policy = tagboat_policy::Policy::Semver(tagboat_policy::Semver { range: range.parse().unwrap() });
         let tags: Vec<Tag> =
             self.tags.keys().filter(|(name, _)| *name == image_name(image)).map(|(_, tag)| tag.clone()).collect();
-        policy.choose(&tags).selected.unwrap().to_string()
+        policy.ranked(&tags)[0].to_string()
     }
 
     /// Every commit of ours changed exactly one image in one environment, upwards, and no change was made twice.
