@@ -103,14 +103,19 @@ CREATE TABLE decision (
   branch     TEXT NOT NULL,
   head       TEXT NOT NULL,
   decided_at INTEGER NOT NULL,
+  -- When the same was decided last.
+  seen_at    INTEGER NOT NULL,
   image      TEXT NOT NULL,
+  entry      TEXT NOT NULL,
   decision   TEXT NOT NULL,
   gathering  INTEGER NOT NULL REFERENCES gathering (id),
   change     TEXT NOT NULL DEFAULT 'none',
   commit_id  TEXT,
   settled_at INTEGER
 ) STRICT;
-CREATE INDEX decision_by_time ON decision (decided_at);
+CREATE INDEX decision_by_time ON decision (seen_at);
+CREATE INDEX decision_by_image ON decision (image, seen_at);
+CREATE INDEX decision_by_entry ON decision (entry, seen_at);
 CREATE INDEX decision_planned ON decision (tenant, repository, branch) WHERE change = 'planned';
 CREATE INDEX decision_by_commit ON decision (tenant, commit_id) WHERE commit_id IS NOT NULL;
 

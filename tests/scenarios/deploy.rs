@@ -72,6 +72,7 @@ fn every_path_that_the_container_file_copies_exists() {
         assert!(path == "./" || root().join(path).exists(), "{path}");
     }
     assert!(text.contains("USER 65532"), "it must not run as root");
+    assert!(text.contains("useradd --uid 65532"), "ssh refuses to run for a user without a name");
     let toolchain = read("rust-toolchain.toml");
     let version = toolchain.split("channel = \"").nth(1).unwrap().split('"').next().unwrap();
     assert!(

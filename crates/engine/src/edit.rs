@@ -88,6 +88,7 @@ mod tests {
             policy: Policy::Semver(Semver { range: "^1".parse().unwrap() }),
             pin: Pin::Keep,
             allow_downgrade: false,
+            resolved: Vec::new(),
             unreadable: Vec::new(),
             claimed_by: None,
             candidates: vec![Candidate {

@@ -45,7 +45,12 @@ pub enum ReconcileError {
     Registry {
         /// The first failure.
         error: RegistryError,
+        /// Whether all others were looked at as a sweep does.
+        swept: bool,
     },
+    /// A defect of Tagboat's own, kept from ending the worker.
+    #[error("a defect in Tagboat stopped the reconcile; please report it with the log")]
+    Panicked,
     /// The Git server refused the push.
     #[error("the Git server refused the push: {detail}")]
     Refused {
@@ -70,7 +75,7 @@ impl ReconcileError {
     /// How long the other side asked us to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Registry { error } => error.retry_after,
+            Self::Registry { error, .. } => error.retry_after,
             _ => None,
         }
     }

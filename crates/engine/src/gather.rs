@@ -8,21 +8,26 @@ mod registry;
 
 use std::collections::BTreeMap;
 
-use tagboat_model::{BranchKey, CommitId, ImageName, Pin, Reference, Tag};
+use tagboat_model::{BranchKey, BranchName, CommitId, ImageName, Pin, Reference, Tag};
 use tagboat_policy::Policy;
 use tagboat_ports::{EventRecord, FileEntry, Step, Work};
 use tagboat_promotion::{Candidate, CandidateState, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts};
 use tagboat_settings::RepositorySettings;
 
-use crate::{ConfigRepository, Engine, ReconcileError, gather::registry::Inquiry};
+use crate::{
+    ConfigRepository, Engine, ReconcileError,
+    gather::registry::{Inquiry, Looked},
+};
 
 /// What was gathered, with what is needed to act on it.
 pub(crate) struct Gathered {
     pub(crate) facts: Facts,
     /// The files that hold references, by path.
     pub(crate) files: BTreeMap<String, Vec<u8>>,
-    /// The images whose tags were listed completely.
+    /// The images that were looked at completely.
     pub(crate) listed: Vec<ImageName>,
+    /// The images that were to be, and could not: the next try looks at them again.
+    pub(crate) missed: Vec<ImageName>,
     /// The first registry that could not be asked, if any.
     pub(crate) unavailable: Option<tagboat_ports::RegistryError>,
 }
@@ -60,7 +65,7 @@ impl Engine {
         } else {
             settings.images.iter().map(|entry| entry.image.clone()).collect()
         };
-        self.ports.store.set_interests(&work.key, &images).await?;
+        self.ports.store.set_interests(work, &images).await?;
 
         let found = files::find(config, &tree, &environments, &images).await?;
         let asked = ask(&settings, &environments, &found);
@@ -86,8 +91,8 @@ impl Engine {
             }
             facts.environments.push(EnvironmentFacts { name: environment.name.clone(), images });
         }
-        let (listed, unavailable) = inquiry.finish().await?;
-        Ok(Gathered { facts, files: found.into_texts(), listed, unavailable })
+        let Looked { listed, missed, unavailable } = inquiry.finish().await?;
+        Ok(Gathered { facts, files: found.into_texts(), listed, missed, unavailable })
     }
 
     /// The repository file of the governing branch, which governs other branches too. `tree` is that of the branch.
@@ -103,6 +108,18 @@ impl Engine {
         }
         let governing = config.port.head(&config.branch).await?.ok_or_else(no_branch)?;
         files::repository_settings(config, &config.port.files(&governing).await?).await
+    }
+
+    /// Whether an environment lives on `branch`.
+    pub(crate) async fn is_named(
+        &self,
+        config: &ConfigRepository,
+        branch: &BranchName,
+    ) -> Result<bool, ReconcileError> {
+        let no_branch = || ReconcileError::NoBranch { branch: config.branch.to_string() };
+        let governing = config.port.head(&config.branch).await?.ok_or_else(no_branch)?;
+        let settings = files::repository_settings(config, &config.port.files(&governing).await?).await?;
+        Ok(settings.branches(&config.branch).contains(branch))
     }
 
     /// A reconcile of the governing branch makes the branches of its environments known.
@@ -127,12 +144,16 @@ fn ask<'s>(settings: &'s RepositorySettings, environments: &[&'s Environment], f
         environments.iter().flat_map(|environment| settings.images.iter().map(move |entry| (*environment, entry)));
     let asked = |(environment, entry): (&'s Environment, &'s ImageEntry)| {
         let other = environment.overrides.get(&entry.name);
+        let pin = other.and_then(|other| other.pin).unwrap_or(entry.pin);
+        let mut references = found.references(&environment.name, &entry.image);
+        // A bare name (a base that a kustomization completes, a chart's default) is meant to have no version here.
+        references.retain(|reference| pin != Pin::Keep || reference.is_written_as(pin));
         Asked {
             environment,
             entry,
             policy: other.and_then(|other| other.policy.as_ref()).unwrap_or(&entry.policy),
-            pin: other.and_then(|other| other.pin).unwrap_or(entry.pin),
-            references: found.references(&environment.name, &entry.image),
+            pin,
+            references,
             unreadable: found.unreadable(&environment.name, &entry.image),
         }
     };
@@ -156,6 +177,7 @@ async fn image_facts(
         pin: asked.pin,
         allow_downgrade: asked.entry.allow_downgrade,
         references: asked.references.clone(),
+        resolved: Vec::new(),
         unreadable: asked.unreadable.clone(),
         claimed_by: claimed_by.map(|entry| entry.name.clone()),
         candidates: Vec::new(),
@@ -163,9 +185,10 @@ async fn image_facts(
     };
     if facts.references.is_empty() || facts.claimed_by.is_some() {
         // Nothing to ask the registry for; an event is told why, and silence is enough otherwise.
-        let worth_saying = !event_tags.is_empty() || facts.claimed_by.is_some();
+        let worth_saying = !event_tags.is_empty() || facts.claimed_by.is_some() || !facts.unreadable.is_empty();
         return Ok(worth_saying.then_some(facts));
     }
+    facts.resolved = inquiry.resolve(&facts).await?;
     match inquiry.candidates(&facts, &event_tags).await? {
         None => return Ok(None),
         Some(Ok(candidates)) => facts.candidates = candidates,

@@ -36,8 +36,9 @@ impl Engine {
 
     /// One pass over the newest head; nothing when the branch moved meanwhile.
     async fn attempt(&self, work: &Work, config: &ConfigRepository) -> Result<Option<Finish>, ReconcileError> {
-        let no_branch = || ReconcileError::NoBranch { branch: work.key.branch.to_string() };
-        let head = config.port.head(&work.key.branch).await?.ok_or_else(no_branch)?;
+        let Some(head) = config.port.head(&work.key.branch).await? else {
+            return self.without_branch(work, config).await;
+        };
         self.settle_earlier(&work.key, config, &head).await?;
         let sweeping = work.swept_at.is_none_or(|swept| self.now().since(swept) >= self.behaviour.sweep);
 
@@ -57,9 +58,18 @@ impl Engine {
             }
         }
         match gathered.unavailable {
-            Some(error) => Err(ReconcileError::Registry { error }),
+            Some(error) => Err(ReconcileError::Registry { error, swept: sweeping }),
             None => Ok(Some(Finish::Served { head: Some(newest), swept: sweeping, problem: blocked(&edited) })),
         }
+    }
+
+    /// A branch that is not there is an error, unless nothing asks for it any more.
+    async fn without_branch(&self, work: &Work, config: &ConfigRepository) -> Result<Option<Finish>, ReconcileError> {
+        if work.key.branch != config.branch && !self.is_named(config, &work.key.branch).await? {
+            self.ports.store.set_interests(work, &[]).await?;
+            return Ok(Some(Finish::Served { head: None, swept: true, problem: None }));
+        }
+        Err(ReconcileError::NoBranch { branch: work.key.branch.to_string() })
     }
 
     /// Write down what was seen and chosen, before anything is done. Returns the times for the plans.
@@ -76,7 +86,7 @@ impl Engine {
             .filter_map(|edited| Some((decision_id(&gathered.facts, &edited.decision)?, edited.decision.clone())))
             .map(|(id, decision)| (id.clone(), decision, planned(&id)))
             .collect();
-        if decisions.is_empty() && gathered.listed.is_empty() {
+        if decisions.is_empty() && gathered.listed.is_empty() && gathered.missed.is_empty() {
             return Ok(Vec::new());
         }
         for (id, decision, _) in &decisions {
@@ -90,6 +100,7 @@ impl Engine {
             facts: gathered.facts.to_bytes().map_err(ReconcileError::Facts)?,
             decisions: decisions.clone(),
             listed: gathered.listed.clone(),
+            missed: gathered.missed.clone(),
         };
         match self.ports.store.record(work, record).await? {
             Recorded::StaleFence => Err(ReconcileError::TakenOver),

@@ -1,6 +1,6 @@
 //! Workers: take the branch that has been due longest, reconcile it, go on. Any number, on any machines.
 
-use std::pin::pin;
+use std::{convert::Infallible, panic::AssertUnwindSafe, pin::pin};
 
 use futures_util::{
     FutureExt as _,
@@ -69,7 +69,7 @@ impl Engine {
                 return Ok(Stepped::Idle(until));
             }
         };
-        let finish = match self.reconcile(&work).await {
+        let finish = match self.reconcile_held(&work).await {
             Ok(finish) => {
                 self.ports.progress.step(&Step::Served { key: work.key.clone(), at: self.now() });
                 finish
@@ -80,14 +80,39 @@ impl Engine {
         Ok(Stepped::Worked)
     }
 
+    /// Reconcile while the lease is renewed. A panic ends the reconcile and not the worker.
+    async fn reconcile_held(&self, work: &Work) -> Result<Finish, ReconcileError> {
+        let guarded = AssertUnwindSafe(self.reconcile(work)).catch_unwind();
+        match future::select(pin!(guarded), pin!(self.keep_lease(work))).await {
+            Either::Left((Ok(result), _)) => result,
+            Either::Left((Err(_panic), _)) => Err(ReconcileError::Panicked),
+            Either::Right((never, _)) => match never {},
+        }
+    }
+
+    /// Renew the lease until this future is dropped. A renewal that fails is tried again; if the lease runs out all
+    /// the same, the fence keeps this worker from closing what another one took.
+    async fn keep_lease(&self, work: &Work) -> Infallible {
+        loop {
+            let third = Duration::from_milliseconds(self.behaviour.lease.milliseconds() / 3);
+            self.ports.clock.sleep_until(self.now().plus(third)).await;
+            if let Err(error) = self.ports.store.renew(work, self.now().plus(self.behaviour.lease)).await {
+                tracing::warn!(branch = %work.key, error = %chain(&error), "a lease could not be renewed");
+            }
+        }
+    }
+
     fn failed(&self, work: &Work, error: &ReconcileError) -> Finish {
-        let wait = error.retry_after().unwrap_or_else(|| retry_after(work.attempts)).min(LONGEST_RETRY);
+        // A registry may ask for more time, never for less.
+        let asked = error.retry_after().unwrap_or(Duration::ZERO);
+        let wait = retry_after(work.attempts).max(asked).min(LONGEST_RETRY);
         let again_at = self.now().plus(wait);
+        let swept = matches!(error, ReconcileError::Registry { swept: true, .. });
         let error = chain(error);
         tracing::warn!(branch = %work.key, attempts = work.attempts + 1, %again_at, %error, "the reconcile did not come to its end");
         let step = Step::Failed { key: work.key.clone(), error: error.clone(), again_at, at: self.now() };
         self.ports.progress.step(&step);
-        Finish::Failed { error, again_at }
+        Finish::Failed { error, swept, again_at }
     }
 }
 

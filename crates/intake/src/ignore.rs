@@ -40,6 +40,17 @@ pub enum Ignored {
     NotAllowed { image: ImageName },
 }
 
+impl Ignored {
+    /// Whether it is what a sender says all day long (pulls, layers, manifests by digest), not worth a row each.
+    #[must_use]
+    pub fn is_routine(&self) -> bool {
+        matches!(
+            self,
+            Self::NotAPush { .. } | Self::NoTag { .. } | Self::NotAManifest { .. } | Self::ArtifactOfAnother { .. }
+        )
+    }
+}
+
 impl fmt::Display for Ignored {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

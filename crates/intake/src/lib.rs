@@ -19,7 +19,7 @@ use thiserror::Error;
 pub use headers::Headers;
 pub use ignore::{Ignored, Verdict};
 pub use receiver::{ImagePattern, ImagePatternError, Receiver, Sender};
-pub use signature::sign_standard_webhook;
+pub use signature::{check_signing_secret, sign_standard_webhook};
 
 /// Why a request is not authentic. The sender is told none of this; the log and the status page are.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -53,14 +53,15 @@ pub struct Accepted {
     pub verdict: Verdict,
 }
 
-/// Whether the credential stands in the headers alone, so that it can be checked before the body is read.
+/// Check what the headers alone can show, before the body is read: a credential that stands there, or that a
+/// signature and a fresh time are there at all.
 ///
 /// # Errors
-/// [`Refused`] when it does and is wrong.
-pub fn verify_headers(receiver: &Receiver, headers: &Headers) -> Result<(), Refused> {
+/// [`Refused`] when they are not as they must be.
+pub fn verify_headers(receiver: &Receiver, headers: &Headers, now: Timestamp) -> Result<(), Refused> {
     match &receiver.sender {
         Sender::Distribution { authorization, .. } => sender::distribution::verify(authorization, headers),
-        Sender::Generic { .. } => Ok(()),
+        Sender::Generic { .. } => signature::standard_webhook_headers(headers, now).map(|_| ()),
     }
 }
 

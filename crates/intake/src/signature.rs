@@ -25,6 +25,25 @@ pub(crate) fn matches_any(expected: &[SecretString], given: &str) -> bool {
     found.into()
 }
 
+/// The three headers that Standard Webhooks 1.0 signs with.
+pub(crate) struct StandardWebhook<'h> {
+    id: &'h str,
+    time: &'h str,
+    signature: &'h str,
+}
+
+/// The headers, when all are there and the time is fresh. The time is not proved before the signature is.
+pub(crate) fn standard_webhook_headers(headers: &Headers, now: Timestamp) -> Result<StandardWebhook<'_>, Refused> {
+    let header = |name| headers.get(name).filter(|value| !value.is_empty()).ok_or(Refused::Header(name));
+    let (id, time, signature) = (header("webhook-id")?, header("webhook-timestamp")?, header("webhook-signature")?);
+    let signed: i64 = time.parse().map_err(|_| Refused::Header("webhook-timestamp"))?;
+    let seconds = now.0.div_euclid(1000).abs_diff(signed);
+    if seconds > TOLERANCE_SECONDS {
+        return Err(Refused::Time { seconds, allowed: TOLERANCE_SECONDS });
+    }
+    Ok(StandardWebhook { id, time, signature })
+}
+
 /// Verify a request signed as Standard Webhooks 1.0 says and return its `webhook-id`.
 /// Signed content: `id.timestamp.body`; header: space-separated `v1,<base64>`.
 pub(crate) fn verify_standard_webhook(
@@ -33,43 +52,41 @@ pub(crate) fn verify_standard_webhook(
     body: &[u8],
     now: Timestamp,
 ) -> Result<String, Refused> {
-    let header = |name| headers.get(name).filter(|value| !value.is_empty()).ok_or(Refused::Header(name));
-    let id = header("webhook-id")?;
-    let time = header("webhook-timestamp")?;
-    let given = header("webhook-signature")?;
+    let StandardWebhook { id, time, signature } = standard_webhook_headers(headers, now)?;
     let mut found = Choice::from(0);
-    for secret in secrets {
-        let expected = mac(&key(secret), &[id.as_bytes(), b".", time.as_bytes(), b".", body]);
-        for signature in given.split(' ').filter_map(|part| part.strip_prefix("v1,")) {
+    for key in secrets.iter().filter_map(|secret| key(secret).ok()) {
+        let expected = mac(&key, &[id.as_bytes(), b".", time.as_bytes(), b".", body]);
+        for signature in signature.split(' ').filter_map(|part| part.strip_prefix("v1,")) {
             found |= STANDARD.decode(signature).unwrap_or_default().ct_eq(&expected);
         }
     }
-    if !bool::from(found) {
-        return Err(Refused::Credential);
-    }
-    // The time is looked at last: only a signed one is worth a reason of its own.
-    let signed: i64 = time.parse().map_err(|_| Refused::Header("webhook-timestamp"))?;
-    let seconds = now.0.div_euclid(1000).abs_diff(signed);
-    if seconds > TOLERANCE_SECONDS {
-        return Err(Refused::Time { seconds, allowed: TOLERANCE_SECONDS });
-    }
-    Ok(id.to_owned())
+    if bool::from(found) { Ok(id.to_owned()) } else { Err(Refused::Credential) }
+}
+
+/// Whether a text can be a signing secret, to be asked when it is configured.
+///
+/// # Errors
+/// What is wrong with it, without the secret itself.
+pub fn check_signing_secret(secret: &SecretString) -> Result<(), &'static str> {
+    key(secret).map(|_| ())
 }
 
 /// The value of the `webhook-signature` header for a request that we send ourselves.
 #[must_use]
 pub fn sign_standard_webhook(secret: &SecretString, id: &str, seconds: i64, body: &[u8]) -> String {
     let time = seconds.to_string();
-    let signature = mac(&key(secret), &[id.as_bytes(), b".", time.as_bytes(), b".", body]);
-    format!("v1,{}", STANDARD.encode(signature))
+    let key = key(secret).unwrap_or_default();
+    format!("v1,{}", STANDARD.encode(mac(&key, &[id.as_bytes(), b".", time.as_bytes(), b".", body])))
 }
 
-/// `whsec_<base64>` is decoded; any other text is used as it is.
-fn key(secret: &SecretString) -> Vec<u8> {
+/// `whsec_<base64>` is decoded; any other text is used as it is. An empty key would let everybody sign.
+fn key(secret: &SecretString) -> Result<Vec<u8>, &'static str> {
     let text = secret.expose_secret();
-    text.strip_prefix("whsec_")
-        .and_then(|encoded| STANDARD.decode(encoded).ok())
-        .unwrap_or_else(|| text.as_bytes().to_vec())
+    let key = match text.strip_prefix("whsec_") {
+        Some(encoded) => STANDARD.decode(encoded).map_err(|_| "what follows `whsec_` is not base64")?,
+        None => text.as_bytes().to_vec(),
+    };
+    if key.is_empty() { Err("it is empty") } else { Ok(key) }
 }
 
 fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
@@ -142,6 +159,12 @@ mod tests {
 
     #[test]
     fn an_empty_secret_matches_nothing() {
+        for bad in ["", "whsec_", "whsec_?"] {
+            let secret: SecretString = bad.to_owned().into();
+            assert!(check_signing_secret(&secret).is_err(), "{bad}");
+            let signature = sign_standard_webhook(&secret, ID, 1_614_265_330, BODY);
+            assert_eq!(verify(bad, ID, "1614265330", &signature, BODY, NOW), Err(Refused::Credential), "{bad}");
+        }
         assert!(!matches_any(&[String::new().into()], ""));
         assert!(!matches_any(&[], ""));
         assert!(matches_any(&["old".to_owned().into(), "new".to_owned().into()], "old"));

@@ -67,6 +67,8 @@ pub enum Reason {
     BelowCurrent { tag: Tag, current: String },
     /// The tag that runs names another digest at the registry now.
     TagMoved { tag: Tag, written: String, found: String },
+    /// The tag was put forward, but others before it had to be asked about first.
+    NotAskedYet { tag: Tag },
     /// The registry does not have the tag.
     NotAtRegistry { tag: Tag, image: ImageName },
     /// The registry could not be asked. Nothing changes; it is tried again.
@@ -114,6 +116,7 @@ impl Reason {
             | Self::NotTheFollowedTag { tag, .. }
             | Self::BelowCurrent { tag, .. }
             | Self::TagMoved { tag, .. }
+            | Self::NotAskedYet { tag }
             | Self::NotAtRegistry { tag, .. }
             | Self::NotAnImage { tag, .. }
             | Self::BuiltFromOwnCommit { tag, .. } => Some(tag),
@@ -151,6 +154,7 @@ impl Reason {
                     "{tag} was moved at the registry from {written} to {found}; only a `digest` policy follows a tag that moves"
                 )
             }
+            Self::NotAskedYet { tag } => write!(f, "the registry was not asked about {tag} yet"),
             Self::NotAtRegistry { tag, image } => write!(f, "{image} has no tag {tag} at its registry"),
             Self::NotAnImage { tag, detail } => write!(f, "{tag} is not a container image: {detail}"),
             Self::BuiltFromOwnCommit { tag, revision } => {
@@ -175,7 +179,7 @@ impl fmt::Display for Reason {
                 write!(f, "nothing to do: no tag better than {current} is known that {policy} admits")
             }
             Self::NoAdmittedTag { policy } => write!(f, "no known tag is admitted by {policy}"),
-            Self::NoReference { image } => write!(f, "no file of this environment names {image}"),
+            Self::NoReference { image } => write!(f, "no file of this environment names {image} with a tag or digest"),
             Self::ReferencesDisagree { versions } => {
                 write!(f, "the references carry different versions now: {}", versions.join(", "))
             }

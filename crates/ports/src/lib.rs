@@ -12,11 +12,11 @@ mod store;
 
 pub use clock::{Clock, Ids};
 pub use progress::{Progress, Step};
-pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError};
+pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind};
 pub use repository::{
     BlobId, FileEntry, NewCommit, NewFile, Push, PushOutcome, Repository, RepositoryError, RepositoryErrorKind,
 };
 pub use store::{
-    BranchState, DecisionRecord, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent, Observation,
-    PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+    BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,
+    Observation, PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
 };

@@ -45,6 +45,15 @@ pub enum ManifestKind {
     },
 }
 
+/// Whether asking again soon can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RegistryErrorKind {
+    /// The registry could not be reached, or did not answer as one does: all of its images wait.
+    Outage,
+    /// It answered, and the answer is about this repository: there is none of that name, or it may not be seen.
+    Repository,
+}
+
 /// A registry could not be asked, or gave no usable answer. It never means that a tag is gone.
 #[derive(Debug, Error)]
 #[error("{operation} {image}: {detail}")]
@@ -55,6 +64,8 @@ pub struct RegistryError {
     pub image: ImageName,
     /// What went wrong, and what to do where that is known. No secret is in it.
     pub detail: String,
+    /// Whether asking again soon can help.
+    pub kind: RegistryErrorKind,
     /// How long the registry asked us to wait.
     pub retry_after: Option<Duration>,
     /// The cause.

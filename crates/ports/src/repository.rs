@@ -14,8 +14,8 @@ pub trait Repository: Send + Sync {
     /// Every regular file of a commit, sorted by path. Symbolic links and submodules are left out.
     async fn files(&self, commit: &CommitId) -> Result<Vec<FileEntry>, RepositoryError>;
 
-    /// The bytes of blobs, in the order asked for.
-    async fn read(&self, blobs: &[BlobId]) -> Result<Vec<Vec<u8>>, RepositoryError>;
+    /// The bytes of blobs, in the order asked for; nothing for those of more than `largest` bytes.
+    async fn read(&self, blobs: &[BlobId], largest: usize) -> Result<Vec<Option<Vec<u8>>>, RepositoryError>;
 
     /// Put commits on top of `base` and move the branch there, if it is still at `base`. The outcome is read
     /// from the branch itself.

@@ -45,11 +45,15 @@ pub trait Store: Send + Sync {
         now: Timestamp,
     ) -> Result<Result<Work, Option<Timestamp>>, StoreError>;
 
+    /// Hold a lease for longer. Nothing happens when the fence is stale.
+    async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError>;
+
     /// The events up to `work.sequence` that are not served yet.
     async fn pending_events(&self, work: &Work) -> Result<Vec<EventRecord>, StoreError>;
 
     /// The images that a branch is interested in replace those it was interested in before. New ones are unlisted.
-    async fn set_interests(&self, key: &BranchKey, images: &[ImageName]) -> Result<(), StoreError>;
+    /// Nothing is written when the fence is stale.
+    async fn set_interests(&self, work: &Work, images: &[ImageName]) -> Result<(), StoreError>;
 
     /// The images that a branch is interested in.
     async fn interests(&self, key: &BranchKey) -> Result<Vec<Interest>, StoreError>;
@@ -97,11 +101,27 @@ pub trait Store: Send + Sync {
     /// One event.
     async fn event(&self, id: &EventId) -> Result<Option<EventRecord>, StoreError>;
 
-    /// The newest decisions, newest first; only those that an event led to, when one is given.
-    async fn decisions(&self, event: Option<&EventId>, limit: u32) -> Result<Vec<DecisionRecord>, StoreError>;
+    /// The decisions that were taken (or taken again) last, newest first.
+    async fn decisions(&self, about: &DecisionsAbout, limit: u32) -> Result<Vec<DecisionRecord>, StoreError>;
 
     /// Every branch that is known.
     async fn branches(&self) -> Result<Vec<BranchState>, StoreError>;
+}
+
+/// Which decisions are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DecisionsAbout {
+    /// All.
+    Anything,
+    /// Those that answer an event.
+    Event(EventId),
+    /// Those about an image, by its name or that of an image entry.
+    Image {
+        /// The image, in its long form.
+        image: String,
+        /// The entry.
+        entry: String,
+    },
 }
 
 /// How long events are gathered.
@@ -187,6 +207,8 @@ pub enum Finish {
     Failed {
         /// The whole chain of causes.
         error: String,
+        /// Whether every image was looked at that can be: the next sweep is due an interval later all the same.
+        swept: bool,
         /// When to try again.
         again_at: Timestamp,
     },
@@ -197,7 +219,7 @@ pub enum Finish {
 pub struct Interest {
     /// The image.
     pub image: ImageName,
-    /// Whether its tags were listed for this branch at least once.
+    /// Whether it was looked at completely, the last time that it was to be.
     pub listed: bool,
 }
 
@@ -223,8 +245,10 @@ pub struct ToRecord {
     pub facts: Vec<u8>,
     /// The decisions, each with its id and whether a commit is planned for it.
     pub decisions: Vec<(DecisionId, Decision, bool)>,
-    /// Images that were listed, so that their interest is complete.
+    /// Images that were looked at completely.
     pub listed: Vec<ImageName>,
+    /// Images that were to be, and could not.
+    pub missed: Vec<ImageName>,
 }
 
 /// What was recorded.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use tagboat_model::{Decision, EnvironmentName, Outcome, Reason, Reference, Tag, Version};
+use tagboat_model::{Decision, EnvironmentName, Outcome, Pin, Reason, Reference, Tag, Version};
 use tagboat_policy::Policy;
 
 use crate::{Candidate, CandidateState, Facts, ImageFacts};
@@ -20,32 +20,27 @@ pub fn decide(facts: &Facts) -> Vec<Decision> {
         .collect()
 }
 
-/// The tags to ask the registry about, best first. The first that turns out to be an image decides; those
-/// below what runs already are left out, because nothing follows from them.
+/// The tags of `known` to ask the registry about, best first. The first that turns out to be an image decides;
+/// those below what runs already are left out, because nothing follows from them.
 #[must_use]
-pub fn wanted_tags(policy: &Policy, allow_downgrade: bool, references: &[Reference], known: &[Tag]) -> Vec<Tag> {
-    let floor = if allow_downgrade { None } else { floor(policy, references) };
-    let mut rest = known.to_vec();
-    let mut wanted = Vec::new();
-    // Chosen one after the other by the policy's own rule, ties included.
-    while let Some(best) = policy.choose(&rest).selected {
-        rest.retain(|tag| *tag != best);
-        let below = floor.is_some_and(|floor| policy.compare(&best, floor) == Some(Ordering::Less));
-        if below {
-            break;
-        }
-        wanted.push(best);
-    }
-    wanted
+pub fn wanted_tags(facts: &ImageFacts, known: &[Tag]) -> Vec<Tag> {
+    let floor = lowest_permitted(facts);
+    let above = |tag: &Tag| floor.is_none_or(|floor| facts.policy.compare(tag, floor) != Some(Ordering::Less));
+    facts.policy.ranked(known).into_iter().take_while(above).collect()
+}
+
+/// Below this nothing is chosen.
+fn lowest_permitted(facts: &ImageFacts) -> Option<&Tag> {
+    if facts.allow_downgrade { None } else { floor(facts) }
 }
 
 /// The greatest current value that the policy can order.
-fn floor<'r>(policy: &Policy, references: &'r [Reference]) -> Option<&'r Tag> {
-    references
-        .iter()
-        .filter_map(|reference| reference.tag.as_ref())
-        .filter(|tag| policy.compare(tag, tag).is_some())
-        .max_by(|left, right| policy.compare(left, right).unwrap_or(Ordering::Equal))
+fn floor(facts: &ImageFacts) -> Option<&Tag> {
+    let written = facts.references.iter().filter_map(|reference| reference.tag.as_ref());
+    written
+        .chain(&facts.resolved)
+        .filter(|tag| facts.policy.compare(tag, tag).is_some())
+        .max_by(|left, right| facts.policy.compare(left, right).unwrap_or(Ordering::Equal))
 }
 
 fn decide_image(environment: &EnvironmentName, facts: &ImageFacts) -> Decision {
@@ -88,12 +83,11 @@ fn conclude(facts: &ImageFacts, current: &[String]) -> (Outcome, Option<Version>
     }
     let confirmed: Vec<Version> = facts.candidates.iter().filter_map(confirmed).collect();
     let tags: Vec<Tag> = confirmed.iter().map(|version| version.tag.clone()).collect();
-    let selected = facts.policy.choose(&tags).selected;
+    let selected = facts.policy.ranked(&tags).into_iter().next();
     let Some(version) = confirmed.into_iter().find(|version| Some(&version.tag) == selected.as_ref()) else {
         return (Outcome::Nothing, None, nothing_selected(facts, current));
     };
-    let floor = if facts.allow_downgrade { None } else { floor(&facts.policy, &facts.references) };
-    let (outcome, mut reasons) = compare(facts, floor, &version);
+    let (outcome, mut reasons) = compare(facts, lowest_permitted(facts), &version);
     if outcome == Outcome::Update && current.len() > 1 {
         reasons.push(Reason::ReferencesDisagree { versions: current.to_vec() });
     }
@@ -107,7 +101,7 @@ fn compare(facts: &ImageFacts, floor: Option<&Tag>, version: &Version) -> (Outco
         return (Outcome::Nothing, vec![reason]);
     }
     if matches!(facts.policy, Policy::Digest(_))
-        && facts.pin == tagboat_model::Pin::Keep
+        && facts.pin == Pin::Keep
         && let Some(reference) = facts.references.iter().find(|reference| reference.digest.is_none())
     {
         let reason = Reason::NoDigestToFollow { file: reference.file.clone(), line: reference.line };
@@ -144,7 +138,7 @@ fn moved_tag(facts: &ImageFacts, version: &Version) -> Option<Reason> {
 
 fn nothing_selected(facts: &ImageFacts, current: &[String]) -> Vec<Reason> {
     let policy = facts.policy.to_string();
-    let first = match floor(&facts.policy, &facts.references) {
+    let first = match floor(facts) {
         Some(_) => Reason::NothingBetter { current: current.join(", "), policy },
         None => Reason::NoAdmittedTag { policy },
     };
@@ -180,13 +174,15 @@ fn about(facts: &ImageFacts, candidate: &Candidate, selected: Option<&Tag>) -> R
             if let Err(reason) = facts.policy.admits(&tag) {
                 return reason;
             }
-            match (selected, floor(&facts.policy, &facts.references)) {
+            match (selected, floor(facts)) {
                 (Some(selected), _) if facts.policy.compare(&tag, selected) == Some(Ordering::Equal) => {
                     Reason::EqualToSelected { tag, selected: selected.clone() }
                 }
                 (Some(selected), _) => Reason::LowerThanSelected { tag, selected: selected.clone() },
-                (None, Some(floor)) => Reason::BelowCurrent { tag, current: floor.to_string() },
-                (None, None) => Reason::NoAdmittedTag { policy: facts.policy.to_string() },
+                (None, Some(floor)) if facts.policy.compare(&tag, floor) == Some(Ordering::Less) => {
+                    Reason::BelowCurrent { tag, current: floor.to_string() }
+                }
+                (None, _) => Reason::NotAskedYet { tag },
             }
         }
     }

@@ -50,6 +50,8 @@ pub struct ImageFacts {
     pub allow_downgrade: bool,
     /// The places that name the image.
     pub references: Vec<Reference>,
+    /// The tags that references without one are known to run, by their digests.
+    pub resolved: Vec<Tag>,
     /// Files that mention the image and could not be read, with the reason.
     pub unreadable: Vec<(String, String)>,
     /// Another entry that claims the same image.

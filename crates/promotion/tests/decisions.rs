@@ -54,6 +54,7 @@ fn image(policy: Policy, references: &[&str], candidates: &[&str]) -> ImageFacts
         pin: Pin::Keep,
         allow_downgrade: false,
         references: references.iter().map(|written| reference(written)).collect(),
+        resolved: Vec::new(),
         unreadable: Vec::new(),
         claimed_by: None,
         candidates: candidates.iter().map(|text| candidate(text)).collect(),
@@ -113,7 +114,7 @@ fn nothing_to_do_has_its_reasons_too() {
     "#);
     insta::assert_snapshot!(show(image(semver("^1.4"), &[], &["1.5.0"])), @r#"
     Nothing no version
-    - no file of this environment names ghcr.io/acme/web
+    - no file of this environment names ghcr.io/acme/web with a tag or digest
     "#);
     insta::assert_snapshot!(show(image(semver("^1.4"), &[":1.4.0"], &["1.6.0!", "1.5.0#"])), @r#"
     Nothing no version
@@ -196,6 +197,17 @@ fn references_that_disagree_are_brought_together() {
 }
 
 #[test]
+fn a_digest_alone_has_a_floor_when_its_tag_is_known() {
+    let only_digest = format!("@{}", digest('a'));
+    let known =
+        ImageFacts { resolved: vec!["1.6.0".parse().unwrap()], ..image(semver("^1"), &[&only_digest], &["1.5.0"]) };
+    insta::assert_snapshot!(show(known), @r#"
+    Nothing 1.5.0@sha256:bbbbbbbbbbbb
+    - 1.5.0 is below 1.6.0, which runs now; Tagboat does not go down by itself (`allowDowngrade: true` permits it)
+    "#);
+}
+
+#[test]
 fn two_claims_block_both() {
     let claimed =
         ImageFacts { claimed_by: Some("web-two".parse().unwrap()), ..image(semver("^1"), &[":1.4.0"], &["1.5.0"]) };
@@ -209,11 +221,9 @@ fn two_claims_block_both() {
 fn the_registry_is_asked_about_the_best_first_and_not_below_what_runs() {
     let known: Vec<Tag> =
         ["1.3.0", "1.6.0", "1.4.0", "2.0.0", "1.5.0"].iter().map(|tag| tag.parse().unwrap()).collect();
-    let ask = |allow, current: &str| {
-        wanted_tags(&semver("^1"), allow, &[reference(current)], &known)
-            .iter()
-            .map(ToString::to_string)
-            .collect::<Vec<_>>()
+    let ask = |allow_downgrade, current: &str| {
+        let facts = ImageFacts { allow_downgrade, ..image(semver("^1"), &[current], &[]) };
+        wanted_tags(&facts, &known).iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     assert_eq!(ask(false, ":1.4.0"), ["1.6.0", "1.5.0", "1.4.0"]);
     assert_eq!(ask(true, ":1.5.0"), ["1.6.0", "1.5.0", "1.4.0", "1.3.0"]);

@@ -14,6 +14,8 @@ use crate::{RegistrySettings, client::Fault};
 
 /// What the token specification says when `expires_in` is missing.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
+/// Whatever a token server says.
+const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 /// A token is not used when it might end on the way.
 const MARGIN: Duration = Duration::from_secs(10);
 
@@ -97,7 +99,7 @@ pub(crate) async fn fetch(
     let token: Token = serde_json::from_slice(&bytes).map_err(|error| {
         Fault::new(format!("the token server {host} answered something else than a token")).because(error)
     })?;
-    let life = token.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs);
+    let life = token.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).min(LONGEST_LIFE);
     match token.token.or(token.access_token) {
         Some(token) => Ok((Authorization::Bearer(token.into()), life)),
         None => Err(Fault::new(format!("the token server {host} answered without a token"))),

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::{Method, Response, StatusCode, Url, header};
 use tagboat_model::{Digest, ImageName};
-use tagboat_ports::RegistryError;
+use tagboat_ports::{RegistryError, RegistryErrorKind};
 use tokio::sync::Semaphore;
 
 use crate::{
@@ -24,6 +24,8 @@ const MOST_REDIRECTS: usize = 3;
 
 pub(crate) struct Client {
     http: reqwest::Client,
+    /// For addresses of this machine, which no proxy reaches.
+    direct: reqwest::Client,
     registries: BTreeMap<String, RegistrySettings>,
     tokens: Tokens,
     slots: Semaphore,
@@ -33,13 +35,20 @@ pub(crate) struct Client {
 #[derive(Debug)]
 pub(crate) struct Fault {
     detail: String,
+    kind: RegistryErrorKind,
     retry_after: Option<tagboat_model::Duration>,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl Fault {
     pub(crate) fn new(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), retry_after: None, source: None }
+        Self { detail: detail.into(), kind: RegistryErrorKind::Outage, retry_after: None, source: None }
+    }
+
+    /// The registry answered, about this repository.
+    pub(crate) fn of_repository(mut self) -> Self {
+        self.kind = RegistryErrorKind::Repository;
+        self
     }
 
     pub(crate) fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
@@ -58,6 +67,7 @@ impl Fault {
             operation,
             image: image.clone(),
             detail: self.detail,
+            kind: self.kind,
             retry_after: self.retry_after,
             source: self.source,
         }
@@ -66,13 +76,15 @@ impl Fault {
 
 impl Client {
     pub(crate) fn new(registries: BTreeMap<String, RegistrySettings>) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("tagboat/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(TIMEOUT)
-            .build()?;
-        Ok(Self { http, registries, tokens: Tokens::default(), slots: Semaphore::new(AT_ONCE) })
+        let builder = || {
+            reqwest::Client::builder()
+                .user_agent(concat!("tagboat/", env!("CARGO_PKG_VERSION")))
+                .redirect(reqwest::redirect::Policy::none())
+                .connect_timeout(CONNECT_TIMEOUT)
+                .timeout(TIMEOUT)
+        };
+        let (http, direct) = (builder().build()?, builder().no_proxy().build()?);
+        Ok(Self { http, direct, registries, tokens: Tokens::default(), slots: Semaphore::new(AT_ONCE) })
     }
 
     /// Send a request about a repository; 404 is an answer, every other failure a fault.
@@ -95,7 +107,25 @@ impl Client {
         } else {
             answer
         };
-        check(image.registry(), answer)
+        self.follow(image, check(image.registry(), answer)?, accept).await
+    }
+
+    /// Registries redirect to a store or to a region near by; credentials stay behind.
+    async fn follow(&self, image: &ImageName, mut answer: Response, accept: &str) -> Result<Response, Fault> {
+        let plain_http = self.registry(image).plain_http;
+        for _ in 0..MOST_REDIRECTS {
+            if !answer.status().is_redirection() {
+                return Ok(answer);
+            }
+            let target = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
+            let target = target.and_then(|target| answer.url().join(target).ok());
+            let target = target.filter(|url| url.scheme() == "https" || (plain_http && url.scheme() == "http"));
+            let Some(target) = target else {
+                return Err(Fault::new(format!("{} redirects to a place that is not https", image.registry())));
+            };
+            answer = check(image.registry(), self.once(Method::GET, target, accept, None).await?)?;
+        }
+        Err(Fault::new(format!("{} redirects without end", image.registry())))
     }
 
     async fn once(
@@ -106,7 +136,8 @@ impl Client {
         authorization: Option<&Authorization>,
     ) -> Result<Response, Fault> {
         let host = url.host_str().unwrap_or_default().to_owned();
-        let mut request = self.http.request(method, url).header(header::ACCEPT, accept);
+        let http = if is_loopback(&host) { &self.direct } else { &self.http };
+        let mut request = http.request(method, url).header(header::ACCEPT, accept);
         if let Some(authorization) = authorization {
             request = authorization.apply(request);
         }
@@ -140,8 +171,13 @@ impl Client {
                 )));
             }
             Some(Challenge::Bearer { realm, service }) => {
-                let fetched =
-                    authentication::fetch(&self.http, realm, service.as_deref(), image.repository(), registry.settings);
+                let fetched = authentication::fetch(
+                    if is_loopback(name) { &self.direct } else { &self.http },
+                    realm,
+                    service.as_deref(),
+                    image.repository(),
+                    registry.settings,
+                );
                 fetched.await.map(|(authorization, life)| (authorization, Some(life)))?
             }
             None => {
@@ -154,22 +190,9 @@ impl Client {
         Ok(authorization)
     }
 
-    /// A blob, checked against its digest. Registries may redirect to a store; credentials stay behind.
+    /// A blob, checked against its digest.
     pub(crate) async fn blob(&self, image: &ImageName, digest: &Digest) -> Result<Vec<u8>, Fault> {
-        let mut answer = self.send(Method::GET, image, &format!("blobs/{digest}"), "*/*").await?;
-        let plain_http = self.registry(image).plain_http;
-        for _ in 0..MOST_REDIRECTS {
-            if !answer.status().is_redirection() {
-                break;
-            }
-            let target = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-            let target = target.and_then(|target| answer.url().join(target).ok());
-            let target = target.filter(|url| url.scheme() == "https" || (plain_http && url.scheme() == "http"));
-            let Some(target) = target else {
-                return Err(Fault::new(format!("{} redirects a blob to a place that is not https", image.registry())));
-            };
-            answer = check(image.registry(), self.once(Method::GET, target, "*/*", None).await?)?;
-        }
+        let answer = self.send(Method::GET, image, &format!("blobs/{digest}"), "*/*").await?;
         let bytes = bounded_body(answer).await?;
         if manifest::digest_of(&bytes, digest) == *digest {
             Ok(bytes)

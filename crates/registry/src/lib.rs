@@ -92,12 +92,6 @@ impl Registry for OciRegistries {
     }
 }
 
-#[derive(serde::Deserialize)]
-struct TagList {
-    // Registries answer `null` for a repository without tags.
-    tags: Option<Vec<String>>,
-}
-
 impl OciRegistries {
     async fn all_tags(&self, image: &ImageName) -> Result<Vec<Tag>, Fault> {
         let mut path = format!("tags/list?n={TAGS_A_PAGE}");
@@ -105,14 +99,14 @@ impl OciRegistries {
         for _ in 0..MOST_PAGES {
             let answer = self.client.send(Method::GET, image, &path, "application/json").await?;
             if answer.status() == StatusCode::NOT_FOUND {
-                return Err(Fault::new("the registry knows no such repository, or the credential may not see it"));
+                let fault = Fault::new("the registry knows no such repository, or the credential may not see it");
+                return Err(fault.of_repository());
             }
-            let next = answer.headers().get(header::LINK).and_then(|link| link.to_str().ok()).and_then(next_page);
+            let link = answer.headers().get(header::LINK).and_then(|link| link.to_str().ok());
+            let next = link.map_or(Ok(None), next_page)?;
             let bytes = client::bounded_body(answer).await?;
-            let page: TagList = serde_json::from_slice(&bytes)
-                .map_err(|error| Fault::new("the list of tags is not what the specification says").because(error))?;
             // A tag outside the grammar cannot be deployed, so it is no candidate.
-            tags.extend(page.tags.unwrap_or_default().iter().filter_map(|tag| tag.parse().ok()));
+            tags.extend(page(&bytes)?.iter().filter_map(|tag| tag.parse().ok()));
             match next {
                 None => return Ok(tags),
                 Some(next) if next == path => return Err(Fault::new("the list of tags refers to itself")),
@@ -123,13 +117,28 @@ impl OciRegistries {
     }
 }
 
+/// The tags of one page. A registry answers `null` for a repository without tags; without the key it is no list.
+fn page(bytes: &[u8]) -> Result<Vec<String>, Fault> {
+    let fault = || Fault::new("the list of tags is not what the specification says");
+    let mut page: serde_json::Value = serde_json::from_slice(bytes).map_err(|error| fault().because(error))?;
+    match page.get_mut("tags").map(serde_json::Value::take) {
+        Some(serde_json::Value::Null) => Ok(Vec::new()),
+        Some(tags) => serde_json::from_value(tags).map_err(|error| fault().because(error)),
+        None => Err(fault()),
+    }
+}
+
 /// `</v2/acme/web/tags/list?last=b&n=100>; rel="next"` becomes `tags/list?last=b&n=100`: only the query is
 /// taken over, so that a registry cannot send us elsewhere.
-fn next_page(link: &str) -> Option<String> {
-    let next = link.split(',').find(|part| part.contains("rel=\"next\"") || part.contains("rel=next"))?;
-    let target = next.split('<').nth(1)?.split('>').next()?;
-    let (_, query) = target.split_once('?')?;
-    Some(format!("tags/list?{query}"))
+fn next_page(link: &str) -> Result<Option<String>, Fault> {
+    let Some(next) = link.split(',').find(|part| part.contains("rel=\"next\"") || part.contains("rel=next")) else {
+        return Ok(None);
+    };
+    let target = next.split('<').nth(1).and_then(|rest| rest.split('>').next());
+    match target.and_then(|target| target.split_once('?')) {
+        Some((_, query)) => Ok(Some(format!("tags/list?{query}"))),
+        None => Err(Fault::new("the list of tags names a next page that cannot be read")),
+    }
 }
 
 #[cfg(test)]
@@ -139,8 +148,14 @@ mod tests {
     #[test]
     fn the_next_page_is_always_at_the_same_place() {
         let link = r#"<https://evil.example/v2/other/tags/list?last=1.2&n=100>; rel="next""#;
-        assert_eq!(next_page(link).unwrap(), "tags/list?last=1.2&n=100");
-        assert_eq!(next_page(r#"</v2/a/tags/list?last=1>; rel="prev""#), None);
-        assert_eq!(next_page("nonsense"), None);
+        assert_eq!(next_page(link).unwrap().unwrap(), "tags/list?last=1.2&n=100");
+        assert_eq!(next_page(r#"</v2/a/tags/list?last=1>; rel="prev""#).unwrap(), None);
+        assert!(next_page(r#"</v2/a/tags/list>; rel="next""#).is_err());
+    }
+
+    #[test]
+    fn a_page_without_tags_is_no_page() {
+        assert_eq!(page(br#"{"tags":null}"#).unwrap(), Vec::<String>::new());
+        assert!(page(b"{}").is_err() && page(b"[]").is_err() && page(br#"{"tags":7}"#).is_err());
     }
 }

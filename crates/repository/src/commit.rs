@@ -51,7 +51,7 @@ pub(crate) fn push(inner: &Inner, push: &Push) -> Result<PushOutcome, Failure> {
 fn after_a_move(inner: &Inner, push: &Push, new: ObjectId, ids: Vec<CommitId>) -> Result<PushOutcome, Failure> {
     let Some(head) = mirror::head(inner, &push.branch)? else { return Ok(PushOutcome::Moved) };
     let repository = mirror::open(inner)?;
-    let ours = is_ancestor(&repository, new, object_id(&head)?);
+    let ours = is_ancestor(&repository, new, object_id(&head)?, object_id(&push.base)?);
     Ok(if ours { PushOutcome::Landed(ids) } else { PushOutcome::Moved })
 }
 

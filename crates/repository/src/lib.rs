@@ -30,15 +30,15 @@ pub(crate) struct Inner {
     pub(crate) address: Address,
     pub(crate) author: Author,
     pub(crate) mirror: PathBuf,
-    /// Mirrors are written by one fetch at a time.
-    pub(crate) fetching: std::sync::Mutex<()>,
+    /// Mirrors are written by one fetch at a time. Whether one was made by this process already.
+    pub(crate) fetching: std::sync::Mutex<bool>,
 }
 
 impl GitRepository {
     /// `mirror` is the folder of the mirror; it is made when it is first needed.
     #[must_use]
     pub fn new(name: String, address: Address, author: Author, mirror: PathBuf) -> Self {
-        Self { inner: Arc::new(Inner { name, address, author, mirror, fetching: std::sync::Mutex::new(()) }) }
+        Self { inner: Arc::new(Inner { name, address, author, mirror, fetching: std::sync::Mutex::new(false) }) }
     }
 
     /// gix blocks, so every call runs on a thread of its own.
@@ -76,9 +76,9 @@ impl Repository for GitRepository {
         self.blocking(format!("list the files of commit {commit} of"), move |inner| mirror::files(inner, &commit)).await
     }
 
-    async fn read(&self, blobs: &[BlobId]) -> Result<Vec<Vec<u8>>, RepositoryError> {
+    async fn read(&self, blobs: &[BlobId], largest: usize) -> Result<Vec<Option<Vec<u8>>>, RepositoryError> {
         let blobs = blobs.to_vec();
-        self.blocking("read files of".to_owned(), move |inner| mirror::read(inner, &blobs)).await
+        self.blocking("read files of".to_owned(), move |inner| mirror::read(inner, &blobs, largest)).await
     }
 
     async fn push(&self, push: &Push) -> Result<PushOutcome, RepositoryError> {

@@ -51,8 +51,8 @@ impl Link {
 
     /// Make a failure of this link say what the program on it complained of.
     pub(crate) fn explain(&mut self, failure: Failure) -> Failure {
-        match self.program.as_mut().map(Program::complaints).filter(|text| !text.is_empty()) {
-            Some(complaint) => failure.with_detail(plain_words(&complaint)),
+        match self.program.as_mut().map(|program| plain_words(&program.complaints())).filter(|text| !text.is_empty()) {
+            Some(words) => failure.with_detail(words),
             None => failure,
         }
     }
@@ -60,7 +60,10 @@ impl Link {
 
 /// What ssh or git said, without ssh's talk about itself, and with the fingerprint where the host key is the matter.
 fn plain_words(complaint: &str) -> String {
-    let (talk, words): (Vec<&str>, Vec<&str>) = complaint.lines().partition(|line| line.starts_with("debug1:"));
+    // What ssh says of itself when it is verbose.
+    let own = ["debug1:", "OpenSSH_", "Authenticated to ", "Transferred: ", "Bytes per second: "];
+    let (talk, words): (Vec<&str>, Vec<&str>) =
+        complaint.lines().partition(|line| own.iter().any(|start| line.starts_with(start)));
     if complaint.contains("Host key verification failed") {
         let seen = talk.iter().find_map(|line| line.strip_prefix("debug1: Server host key: "));
         return format!(

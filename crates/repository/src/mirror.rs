@@ -1,6 +1,10 @@
 //! The kept bare mirror: bringing it up to date and reading from it.
 
-use std::sync::atomic::AtomicBool;
+use std::{
+    collections::VecDeque,
+    path::Path,
+    sync::{PoisonError, atomic::AtomicBool},
+};
 
 use gix::{
     ObjectId,
@@ -36,10 +40,29 @@ pub(crate) fn open(inner: &Inner) -> Result<gix::Repository, Failure> {
 
 /// Read the head of a branch at the server and make its objects available.
 pub(crate) fn head(inner: &Inner, branch: &BranchName) -> Result<Option<CommitId>, Failure> {
-    let _one_at_a_time = inner.fetching.lock().map_err(|_| Failure::temporary("an earlier fetch was stopped"))?;
+    // A fetch that panicked leaves nothing half-done that the next one would not see.
+    let mut fetched_before = inner.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+    if !std::mem::replace(&mut *fetched_before, true) {
+        remove_stale_locks(&inner.mirror);
+    }
     let mut link = Link::open(&inner.address, Service::UploadPack)?;
     let result = fetch_head(inner, &mut link, branch);
     result.map_err(|failure| link.explain(failure))
+}
+
+/// A process that was killed leaves its lock files. Nobody else writes to the mirror, so before the first fetch of
+/// this process every one of them is stale.
+fn remove_stale_locks(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let objects = path.file_name().is_some_and(|name| name == "objects");
+        if path.is_dir() && !objects {
+            remove_stale_locks(&path);
+        } else if path.extension().is_some_and(|extension| extension == "lock") {
+            // What cannot be removed shows as an error of the fetch.
+            let _ = std::fs::remove_file(&path);
+        }
+    }
 }
 
 fn fetch_head(inner: &Inner, link: &mut Link, branch: &BranchName) -> Result<Option<CommitId>, Failure> {
@@ -73,7 +96,8 @@ fn fetch_head(inner: &Inner, link: &mut Link, branch: &BranchName) -> Result<Opt
     let repository = open(inner)?;
     if !repository.has_object(head) {
         let known = local_heads(&repository)?;
-        fetch_objects(&repository, &mut transport, &mut handshake, head, known)?;
+        let new_branch = repository.try_find_reference(name.as_str()).map_err(mirror_failed)?.is_none();
+        fetch_objects(&repository, &mut transport, &mut handshake, Wanted { head, known }, new_branch)?;
     }
     repository
         .reference(name.as_str(), head, gix::refs::transaction::PreviousValue::Any, "fetched")
@@ -97,22 +121,23 @@ fn local_heads(repository: &gix::Repository) -> Result<Vec<ObjectId>, Failure> {
     Ok(heads.filter_map(Result::ok).filter_map(|head| head.try_id().map(gix::Id::detach)).collect())
 }
 
-/// Without anything local only the newest commit is fetched; afterwards only what is new.
+/// Of a branch that is new here only the newest commit is fetched; afterwards only what is new.
 fn fetch_objects(
     repository: &gix::Repository,
     transport: &mut (dyn gix::protocol::transport::client::blocking_io::Transport + Send),
     handshake: &mut gix::protocol::Handshake,
-    head: ObjectId,
-    known: Vec<ObjectId>,
+    mut wanted: Wanted,
+    new_branch: bool,
 ) -> Result<(), Failure> {
-    let shallow = match (known.is_empty(), std::num::NonZeroU32::new(1)) {
+    let head = wanted.head;
+    let shallow = match (new_branch, std::num::NonZeroU32::new(1)) {
         (true, Some(one)) => Shallow::DepthAtRemote(one),
         _ => Shallow::NoChange,
     };
     let mut transport = transport;
     let pack_folder = repository.objects.store_ref().path().join("pack");
     fetch(
-        &mut Wanted { head, known },
+        &mut wanted,
         |pack, progress, interrupted| {
             let options = gix_pack::bundle::write::Options {
                 thread_limit: Some(1),
@@ -207,12 +232,16 @@ pub(crate) fn files(inner: &Inner, commit: &CommitId) -> Result<Vec<FileEntry>, 
     Ok(files)
 }
 
-/// The bytes of blobs.
-pub(crate) fn read(inner: &Inner, blobs: &[BlobId]) -> Result<Vec<Vec<u8>>, Failure> {
+/// The bytes of blobs; nothing for those that are too large.
+pub(crate) fn read(inner: &Inner, blobs: &[BlobId], largest: usize) -> Result<Vec<Option<Vec<u8>>>, Failure> {
     let repository = open(inner)?;
     let read = |blob: &BlobId| {
         let id = ObjectId::from_hex(blob.0.as_bytes()).map_err(mirror_failed)?;
-        Ok(repository.find_blob(id).map_err(mirror_failed)?.take_data())
+        let size = repository.find_header(id).map_err(mirror_failed)?.size();
+        if usize::try_from(size).is_ok_and(|size| size <= largest) {
+            return Ok(Some(repository.find_blob(id).map_err(mirror_failed)?.take_data()));
+        }
+        Ok(None)
     };
     blobs.iter().map(read).collect()
 }
@@ -225,33 +254,39 @@ pub(crate) fn landed(
     decisions: &[DecisionId],
 ) -> Result<Vec<(DecisionId, CommitId)>, Failure> {
     let repository = open(inner)?;
-    let (mut next, base) = (Some(object_id(head)?), object_id(base)?);
+    let base = object_id(base)?;
     let mut found = Vec::new();
-    for _ in 0..DEEPEST_HISTORY {
-        // Where the history ends (here: where it was cut off) nothing more is attributed.
-        let Some(commit) = next.filter(|id| *id != base).and_then(|id| repository.find_commit(id).ok()) else { break };
+    for id in history(&repository, object_id(head)?, base) {
+        let Ok(commit) = repository.find_commit(id) else { continue };
         let message = commit.message_raw_sloppy().to_str_lossy();
-        for id in message.lines().filter_map(|line| line.strip_prefix("Tagboat-Decision: ")) {
-            if let Some(decision) = decisions.iter().find(|decision| decision.as_str() == id.trim()) {
-                found.push((decision.clone(), commit_id(commit.id)?));
+        for trailer in message.lines().filter_map(|line| line.strip_prefix("Tagboat-Decision: ")) {
+            if let Some(decision) = decisions.iter().find(|decision| decision.as_str() == trailer.trim()) {
+                found.push((decision.clone(), commit_id(id)?));
             }
         }
-        next = commit.parent_ids().next().map(gix::Id::detach);
     }
     Ok(found)
 }
 
-/// Whether `ancestor` is `head` or one of its first parents, as far as the history is here.
-pub(crate) fn is_ancestor(repository: &gix::Repository, ancestor: ObjectId, head: ObjectId) -> bool {
-    let mut next = Some(head);
-    for _ in 0..DEEPEST_HISTORY {
-        match next {
-            Some(id) if id == ancestor => return true,
-            Some(id) => next = repository.find_commit(id).ok().and_then(|c| c.parent_ids().next().map(gix::Id::detach)),
-            None => return false,
+/// The commits from `head` back to `base` (excluded), along all parents: people merge. Where the history was cut
+/// off it ends, and nothing is attributed beyond.
+fn history(repository: &gix::Repository, head: ObjectId, base: ObjectId) -> Vec<ObjectId> {
+    let (mut seen, mut waiting) = (Vec::new(), VecDeque::from([head]));
+    while let Some(id) = waiting.pop_front() {
+        if id == base || seen.contains(&id) || seen.len() >= DEEPEST_HISTORY {
+            continue;
+        }
+        seen.push(id);
+        if let Ok(commit) = repository.find_commit(id) {
+            waiting.extend(commit.parent_ids().map(gix::Id::detach));
         }
     }
-    false
+    seen
+}
+
+/// Whether `commit` is `head` or below it, no further back than `base`.
+pub(crate) fn is_ancestor(repository: &gix::Repository, commit: ObjectId, head: ObjectId, base: ObjectId) -> bool {
+    history(repository, head, base).contains(&commit)
 }
 
 pub(crate) fn object_id(commit: &CommitId) -> Result<ObjectId, Failure> {

@@ -6,6 +6,7 @@ use axum::{
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
@@ -19,29 +20,36 @@ pub enum Access {
     Everybody,
     /// Who knows the token.
     Token(SecretString),
-    /// Nobody: the server listens on more than this machine and the operator has not said who may read.
+    /// Nobody: the server is reached from more than this machine and the operator has not said who may read.
     Nobody,
 }
 
 /// Let through, or say what to do.
 pub(crate) async fn check(State(server): State<Server>, request: Request, next: Next) -> Response {
-    let given = request.headers().get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
     match &*server.access {
         Access::Everybody => next.run(request).await,
-        Access::Token(token)
-            if given.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|given| equal(given, token)) =>
-        {
-            next.run(request).await
-        }
+        Access::Token(token) if given(&request).is_some_and(|given| equal(&given, token)) => next.run(request).await,
         Access::Token(_) => {
-            (StatusCode::UNAUTHORIZED, "Send the token as `Authorization: Bearer …`.\n").into_response()
+            // Browsers ask their user, who gives the token as the password.
+            let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"Tagboat: any name, the token as password\"")];
+            (StatusCode::UNAUTHORIZED, ask, "Send the token as `Authorization: Bearer …`.\n").into_response()
         }
         Access::Nobody => {
-            let what = "Reading is switched off, because this server listens on more than this machine. Set `api: { tokenFile: … }` or \
-                        `api: { public: true }` in the server file.\n";
+            let what = "Reading is switched off, because this server is reached from more than this machine. Set \
+                        `api: { tokenFile: … }` or `api: { public: true }` in the server file.\n";
             (StatusCode::FORBIDDEN, what).into_response()
         }
     }
+}
+
+/// The token as a program sends it, or as a browser does.
+fn given(request: &Request) -> Option<String> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    if let Some(token) = value.strip_prefix("Bearer ") {
+        return Some(token.to_owned());
+    }
+    let pair = String::from_utf8(STANDARD.decode(value.strip_prefix("Basic ")?).ok()?).ok()?;
+    pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 
 /// Hashed first, so that the time it takes tells neither the length nor where they differ.

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tagboat_engine::chain;
 use tagboat_model::EventId;
-use tagboat_ports::{DecisionRecord, StoreError};
+use tagboat_ports::{DecisionRecord, DecisionsAbout, StoreError};
 
 use crate::Server;
 
@@ -80,7 +80,7 @@ pub(crate) async fn event(State(server): State<Server>, Path(id): Path<String>) 
         Ok(None) => return problem(StatusCode::NOT_FOUND, "there is no such event"),
         Err(error) => return unavailable(&error),
     };
-    match server.store.decisions(Some(&id), LARGEST_LIMIT).await {
+    match server.store.decisions(&DecisionsAbout::Event(id), LARGEST_LIMIT).await {
         Ok(decisions) => Json(json!({ "event": event, "decisions": told(decisions) })).into_response(),
         Err(error) => unavailable(&error),
     }
@@ -91,7 +91,8 @@ pub(crate) async fn decisions(State(server): State<Server>, Query(page): Query<P
         Ok(event) => event,
         Err(error) => return problem(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    answer("decisions", server.store.decisions(event.as_ref(), page.limit()).await.map(told))
+    let about = event.map_or(DecisionsAbout::Anything, DecisionsAbout::Event);
+    answer("decisions", server.store.decisions(&about, page.limit()).await.map(told))
 }
 
 pub(crate) async fn deliveries(State(server): State<Server>, Query(page): Query<Page>) -> Response {

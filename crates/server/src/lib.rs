@@ -45,6 +45,8 @@ pub struct Server {
     pub access: Arc<Access>,
     /// The largest body of a request, in bytes.
     pub largest_body: usize,
+    /// Places for bodies that are being read.
+    pub reading: Arc<tokio::sync::Semaphore>,
 }
 
 impl Server {

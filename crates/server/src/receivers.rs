@@ -10,14 +10,14 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::Serialize;
-use tagboat_intake::{Accepted, Headers, Receiver, Refused, Verdict, receive as take_apart, verify_headers};
+use tagboat_intake::{Accepted, Headers, Ignored, Receiver, Refused, Verdict, receive as take_apart, verify_headers};
 use tagboat_model::{Event, EventId};
 use tagboat_ports::{NewDelivery, NewEvent, Step, Stored};
 
 use crate::Server;
 
 /// A sender that takes longer is cut off.
-const LONGEST_BODY_TIME: Duration = Duration::from_secs(30);
+const LONGEST_BODY_TIME: Duration = Duration::from_secs(10);
 /// A sender that must wait is asked to wait this long.
 const RETRY_AFTER: &str = "5";
 
@@ -44,10 +44,12 @@ pub(crate) async fn receive(
     let Some(receiver) = name.parse().ok().and_then(|name| server.receivers.get(&name)) else {
         return server.refuse("(unknown)", "there is no receiver of that name");
     };
-    // Where the credential stands in the headers it is looked at before anything of the body is read.
-    if let Err(refused) = verify_headers(receiver, &headers) {
+    // What the headers show is looked at before anything of the body is read.
+    if let Err(refused) = verify_headers(receiver, &headers, server.clock.now()) {
         return server.refuse(&name, &refused.to_string());
     }
+    // Strangers may send bodies that are only proved afterwards; so many at a time are held in memory.
+    let Ok(_place) = server.reading.try_acquire() else { return busy() };
     let body = match read_body(body, server.largest_body).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => return server.too_large(receiver, &headers).await,
@@ -57,6 +59,11 @@ pub(crate) async fn receive(
         Err(refused) => server.refuse(&name, &refused.to_string()),
         Ok(accepted) => server.accept(receiver, accepted, body).await,
     }
+}
+
+/// The sender keeps it and comes again.
+fn busy() -> Response {
+    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)]).into_response()
 }
 
 enum Unread {
@@ -92,7 +99,7 @@ impl Server {
         match proved_by_header {
             Ok(empty) => {
                 let mut accepted = Accepted { key: self.ids.fresh("too-large"), ..empty };
-                accepted.ignored = vec![tagboat_intake::Ignored::Unparsable { detail: reason }];
+                accepted.ignored = vec![Ignored::Unparsable { detail: reason }];
                 self.accept(receiver, accepted, Vec::new()).await
             }
             Err(Refused::Header(_) | Refused::Credential | Refused::Time { .. }) => {
@@ -111,6 +118,11 @@ impl Server {
             Verdict::Unparsable => "unparsable",
         };
         let reasons: Vec<String> = accepted.ignored.iter().map(ToString::to_string).collect();
+        let status = StatusCode::from_u16(receiver.sender.status(accepted.verdict)).unwrap_or(StatusCode::OK);
+        if accepted.events.is_empty() && accepted.ignored.iter().all(Ignored::is_routine) {
+            self.progress.step(&Step::Ignored { receiver: receiver.name.clone(), reasons: reasons.clone(), at: now });
+            return (status, Json(Told { verdict, events: Vec::new(), reasons })).into_response();
+        }
         let events: Vec<NewEvent> =
             accepted.events.into_iter().filter_map(|event| self.new_event(receiver, event)).collect();
         let Ok(id) = self.ids.fresh("dl").parse() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
@@ -136,10 +148,9 @@ impl Server {
             Ok(stored) => stored,
             Err(error) => {
                 tracing::error!(receiver = %receiver.name, error = %tagboat_engine::chain(&error), "a delivery could not be stored");
-                return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)]).into_response();
+                return busy();
             }
         };
-        let status = StatusCode::from_u16(receiver.sender.status(accepted.verdict)).unwrap_or(StatusCode::OK);
         let Stored::New(_) = stored else {
             let reasons = vec!["this delivery was received before".to_owned()];
             return (status, Json(Told { verdict: "duplicate", events: Vec::new(), reasons })).into_response();

@@ -7,7 +7,7 @@ use axum::{
     response::{Html, IntoResponse as _, Response},
 };
 use tagboat_model::{Outcome, Timestamp};
-use tagboat_ports::{BranchState, DecisionRecord, DeliveryRecord, EventRecord};
+use tagboat_ports::{BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord};
 
 use crate::{Refusal, Server, api};
 
@@ -70,7 +70,7 @@ pub(crate) async fn show(State(server): State<Server>) -> Response {
             now: server.clock.now(),
             version: env!("CARGO_PKG_VERSION"),
             branches: store.branches().await?,
-            decisions: store.decisions(None, ROWS).await?,
+            decisions: store.decisions(&DecisionsAbout::Anything, ROWS).await?,
             events: store.events(ROWS).await?,
             deliveries: store.deliveries(ROWS).await?,
             refusals: server.refusals.all(),

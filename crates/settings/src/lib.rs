@@ -9,14 +9,16 @@ mod overrides;
 mod problem;
 mod repository;
 mod server;
+mod server_check;
 
 pub use overrides::environment_names;
 pub use problem::Problem;
 pub use repository::{RepositoryFile, RepositorySettings, read_repository_file};
 pub use server::{
     ApiFile, AuthorFile, ConfigRepositoryFile, CredentialsFile, LimitsFile, ReceiverFile, ReceiverKind, RegistryFile,
-    SecretSource, ServerFile, SettleFile, SshFile, SweepFile, read_server_file,
+    SecretSource, ServerFile, SettleFile, SshFile, SweepFile,
 };
+pub use server_check::read_server_file;
 
 /// Where the repository file stands in a config repository.
 pub const REPOSITORY_FILE: &str = ".tagboat.yaml";

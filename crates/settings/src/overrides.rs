@@ -14,9 +14,11 @@ const NOT_SETTINGS: [&str; 4] = ["TAGBOAT_CONFIG", "TAGBOAT_LOG", "TAGBOAT_OUTPU
 
 /// Whether a variable is meant to override the server file.
 pub(crate) fn concerns(name: &str) -> bool {
-    // Kubernetes describes a Service named `tagboat` to every pod of its namespace in such variables.
-    let from_kubernetes =
-        name == "TAGBOAT_PORT" || name.starts_with("TAGBOAT_PORT_") || name.starts_with("TAGBOAT_SERVICE_");
+    // Kubernetes describes Services (`tagboat`, `tagboat-x`) to every pod of their namespace in such variables; no
+    // key of the server file is named like them.
+    let injected = ["_PORT", "_SERVICE_HOST", "_SERVICE_PORT"];
+    let from_kubernetes = injected.iter().any(|end| name.ends_with(end))
+        || ["_PORT_", "_SERVICE_PORT_"].iter().any(|part| name.contains(part));
     name.starts_with(PREFIX) && !NOT_SETTINGS.contains(&name) && !from_kubernetes
 }
 

@@ -53,7 +53,15 @@ fn wrong_values_say_where_and_what_to_write() {
     insta::assert_snapshot!(repository("images:\n  - name: web\n"), @".tagboat.yaml:2:5: the key `image` is missing");
     insta::assert_snapshot!(server("settle: { quiet: 5 }\n", &[]), @"tagboat.yaml:1:18: `5` is not a length of time: write numbers with units, as in `250ms`, `2s`, `10m`, `1h30m`, `7d`");
     insta::assert_snapshot!(server("listen: here\n", &[]), @"tagboat.yaml:1:9: `here` is not an address and port, as in `0.0.0.0:8080`");
-    insta::assert_snapshot!(server("database: postgres://x\n", &[]), @"tagboat.yaml:1:11: databases of the kind `postgres` are not supported; write `sqlite:` and a path");
+    for url in ["sqlite://data/x.db", "sqlite::memory:", "sqlite:", "sqlite:x?mode=ro"] {
+        assert!(server(&format!("database: '{url}'\n"), &[]).contains("cannot be used"), "{url}");
+    }
+    insta::assert_snapshot!(server("sweep: { interval: 0s }\n", &[]), @"tagboat.yaml:1:20: a sweep asks every registry; 10s is the least between two");
+    insta::assert_snapshot!(server("registries:\n  - host: https://ghcr.io\n", &[]), @"tagboat.yaml:2:11: `https://ghcr.io` is not a registry; write host and port as image names do, as in `registry.example.org:5000`");
+    insta::assert_snapshot!(server("registries:\n  - host: registry\n", &[]), @"tagboat.yaml:2:11: `registry` is not a registry; write host and port as image names do, as in `registry.example.org:5000`");
+    insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: http://git.example/x\n    credentials: { passwordEnv: P }\n", &[]), @"tagboat.yaml:3:10: credentials would travel in clear; use `https://`, or set `insecure: true`");
+    insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: https://git.example/x\n    ssh: { keyFile: k, knownHostsFile: h }\n", &[]), @"tagboat.yaml:3:10: `ssh` is for `ssh://` addresses only");
+    insta::assert_snapshot!(server("database: postgres://x\n", &[]), @"tagboat.yaml:1:11: `postgres://x` cannot be used; write `sqlite:` and a path, as in `sqlite:data/tagboat.db`");
 }
 
 #[test]
@@ -75,8 +83,13 @@ fn environment_variables_override_every_value() {
     insta::assert_snapshot!(server(file, &[("TAGBOAT_LISTNE", "x")]), @"TAGBOAT_LISTNE: no key of the server file has this name");
     insta::assert_snapshot!(server(file, &[("TAGBOAT_SETTLE_QUIET", "soon")]), @"TAGBOAT_SETTLE_QUIET: `soon` is not a length of time: write numbers with units, as in `250ms`, `2s`, `10m`, `1h30m`, `7d`");
     // Kubernetes sets these in every pod beside a Service named `tagboat`.
-    let injected =
-        [("TAGBOAT_PORT", "tcp://10.0.0.1:80"), ("TAGBOAT_SERVICE_HOST", "10.0.0.1"), ("TAGBOAT_PORT_80_TCP", "x")];
+    let injected = [
+        ("TAGBOAT_PORT", "tcp://10.0.0.1:80"),
+        ("TAGBOAT_SERVICE_HOST", "10.0.0.1"),
+        ("TAGBOAT_PORT_80_TCP", "x"),
+        ("TAGBOAT_X_PORT", "x"),
+        ("TAGBOAT_X_SERVICE_HOST", "x"),
+    ];
     insta::assert_snapshot!(server(file, &injected), @"listens on 127.0.0.1:1, settles 2s");
     insta::assert_snapshot!(server(file, &[("TAGBOAT_CONFIG", "elsewhere.yaml"), ("HOME", "/")]), @"listens on 127.0.0.1:1, settles 2s");
 }

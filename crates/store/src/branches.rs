@@ -158,9 +158,11 @@ pub(crate) async fn finish(
             .execute(c)
             .await?;
         }
-        Finish::Failed { error, again_at } => {
+        Finish::Failed { error, swept, again_at } => {
+            // Work that came meanwhile settles anew from here.
             about!(
                 "UPDATE branch SET attempts = attempts + 1, not_before = $6, failed_sequence = $5, problem = $7,
+                   urgent = 0, first_dirty_at = $8, swept_at = CASE WHEN $9 THEN $8 ELSE swept_at END,
                    lease_owner = NULL, lease_until = 0
                  WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4",
                 work.key
@@ -169,6 +171,8 @@ pub(crate) async fn finish(
             .bind(work.sequence)
             .bind(again_at.0)
             .bind(error)
+            .bind(now.0)
+            .bind(swept)
             .execute(c)
             .await?;
         }
@@ -176,11 +180,36 @@ pub(crate) async fn finish(
     Ok(())
 }
 
+pub(crate) async fn renew(c: &mut SqliteConnection, work: &Work, until: Timestamp) -> Result<(), sqlx::Error> {
+    about!(
+        "UPDATE branch SET lease_until = $5 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4
+           AND lease_owner IS NOT NULL",
+        work.key
+    )
+    .bind(work.fence)
+    .bind(until.0)
+    .execute(c)
+    .await
+    .map(|_| ())
+}
+
+/// Whether `work` is still the newest lease of its branch.
+pub(crate) async fn holds(c: &mut SqliteConnection, work: &Work) -> Result<bool, sqlx::Error> {
+    let row = about!("SELECT fence FROM branch WHERE tenant = $1 AND repository = $2 AND branch = $3", work.key)
+        .fetch_optional(c)
+        .await?;
+    Ok(row.map(|row| row.try_get::<i64, _>("fence")).transpose()? == Some(work.fence))
+}
+
 pub(crate) async fn set_interests(
     c: &mut SqliteConnection,
-    key: &BranchKey,
+    work: &Work,
     images: &[ImageName],
 ) -> Result<(), sqlx::Error> {
+    if !holds(c, work).await? {
+        return Ok(());
+    }
+    let key = &work.key;
     let known = interests(c, key).await?;
     for gone in known.iter().filter(|interest| !images.contains(&interest.image)) {
         about!("DELETE FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4", key)
@@ -188,7 +217,7 @@ pub(crate) async fn set_interests(
             .execute(&mut *c)
             .await?;
     }
-    for image in images {
+    for image in images.iter().filter(|image| !known.iter().any(|interest| interest.image == **image)) {
         about!(
             "INSERT INTO interest (tenant, repository, branch, image) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
             key

@@ -1,27 +1,27 @@
 //! Facts, decisions, and what became of the commits that carry them out.
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-use tagboat_model::{BranchKey, CommitId, DecisionId, EventId, TenantName, Timestamp};
-use tagboat_ports::{DecisionRecord, PendingChange, Recorded, ToRecord, Work};
+use tagboat_model::{BranchKey, CommitId, DecisionId, TenantName, Timestamp};
+use tagboat_ports::{DecisionRecord, DecisionsAbout, PendingChange, Recorded, ToRecord, Work};
 
 use crate::{
-    branches::about,
+    branches::{self, about},
     rows::{branch_key, json, optional, parsed, time, to_json},
 };
 
 pub(crate) async fn record(c: &mut SqliteConnection, work: &Work, record: &ToRecord) -> Result<Recorded, sqlx::Error> {
-    let held = about!("SELECT fence FROM branch WHERE tenant = $1 AND repository = $2 AND branch = $3", work.key)
-        .fetch_optional(&mut *c)
-        .await?;
-    if held.map(|row| row.try_get::<i64, _>("fence")).transpose()? != Some(work.fence) {
+    if !branches::holds(c, work).await? {
         return Ok(Recorded::StaleFence);
     }
-    for image in &record.listed {
+    let looked =
+        record.listed.iter().map(|image| (image, true)).chain(record.missed.iter().map(|image| (image, false)));
+    for (image, listed) in looked {
         about!(
-            "UPDATE interest SET listed = 1 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
+            "UPDATE interest SET listed = $5 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
             work.key
         )
         .bind(image.to_string())
+        .bind(listed)
         .execute(&mut *c)
         .await?;
     }
@@ -34,6 +34,11 @@ pub(crate) async fn record(c: &mut SqliteConnection, work: &Work, record: &ToRec
             .await?;
         let at = match known {
             Some(row) => {
+                sqlx::query("UPDATE decision SET seen_at = $2 WHERE id = $1")
+                    .bind(id.as_str())
+                    .bind(record.at.0)
+                    .execute(&mut *c)
+                    .await?;
                 if *planned {
                     // Given up before and decided again: it is planned again.
                     sqlx::query("UPDATE decision SET change = 'planned' WHERE id = $1 AND change = 'given up'")
@@ -48,8 +53,14 @@ pub(crate) async fn record(c: &mut SqliteConnection, work: &Work, record: &ToRec
                     Some(id) => id,
                     None => *gathering.insert(insert_facts(c, work, record).await?),
                 };
-                insert(c, work, record, (id, &to_json(decision)?, &decision.image.to_string(), *planned), gathered)
-                    .await?;
+                insert(
+                    c,
+                    work,
+                    record,
+                    (id, &to_json(decision)?, &decision.image.to_string(), decision.entry.as_str(), *planned),
+                    gathered,
+                )
+                .await?;
                 record.at
             }
         };
@@ -75,12 +86,12 @@ async fn insert(
     c: &mut SqliteConnection,
     work: &Work,
     record: &ToRecord,
-    (id, decision, image, planned): (&DecisionId, &str, &str, bool),
+    (id, decision, image, entry, planned): (&DecisionId, &str, &str, &str, bool),
     gathering: i64,
 ) -> Result<(), sqlx::Error> {
     about!(
-        "INSERT INTO decision (tenant, repository, branch, id, head, decided_at, image, decision, gathering, change)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        "INSERT INTO decision (tenant, repository, branch, id, head, decided_at, seen_at, image, decision, gathering, change, entry)
+         VALUES ($1, $2, $3, $4, $5, $6, $6, $7, $8, $9, $10, $11)",
         work.key
     )
     .bind(id.as_str())
@@ -90,6 +101,7 @@ async fn insert(
     .bind(decision)
     .bind(gathering)
     .bind(if planned { "planned" } else { "none" })
+    .bind(entry)
     .execute(c)
     .await
     .map(|_| ())
@@ -182,14 +194,22 @@ pub(crate) async fn own_commits(
 
 pub(crate) async fn newest(
     c: &mut SqliteConnection,
-    event: Option<&EventId>,
+    about: &DecisionsAbout,
     limit: u32,
 ) -> Result<Vec<DecisionRecord>, sqlx::Error> {
+    let (event, image, entry) = match about {
+        DecisionsAbout::Anything => (None, None, None),
+        DecisionsAbout::Event(id) => (Some(id.as_str()), None, None),
+        DecisionsAbout::Image { image, entry } => (None, Some(image.as_str()), Some(entry.as_str())),
+    };
     let rows = sqlx::query(
-        "SELECT * FROM decision WHERE $1 IS NULL OR id IN (SELECT decision FROM decision_event WHERE event = $1)
-         ORDER BY decided_at DESC, rowid DESC LIMIT $2",
+        "SELECT * FROM decision WHERE ($1 IS NULL OR id IN (SELECT decision FROM decision_event WHERE event = $1))
+           AND ($2 IS NULL OR image = $2 OR entry = $3)
+         ORDER BY seen_at DESC, rowid DESC LIMIT $4",
     )
-    .bind(event.map(EventId::as_str))
+    .bind(event)
+    .bind(image)
+    .bind(entry)
     .bind(limit)
     .fetch_all(c)
     .await?;

@@ -49,7 +49,7 @@ async fn accept_event(
     .bind(delivery.id.as_str())
     .bind(delivery.tenant.as_str())
     .bind(pushed.image.to_string())
-    .bind(crate::tag_text(&pushed.tag))
+    .bind(pushed.tag.as_str())
     .bind(pushed.claimed_digest.as_ref().map(|digest| digest.as_str()))
     .bind(to_json(&event.trust)?)
     .bind(delivery.received_at.0)

@@ -12,17 +12,17 @@ mod rows;
 mod schema;
 mod writer;
 
-use std::{path::Path, str::FromStr as _, sync::Arc};
+use std::{str::FromStr as _, sync::Arc};
 
 use async_trait::async_trait;
 use sqlx::{
     ConnectOptions as _,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
-use tagboat_model::{BranchKey, CommitId, DecisionId, Duration, EventId, ImageName, Tag, TenantName, Timestamp};
+use tagboat_model::{BranchKey, CommitId, DecisionId, Duration, EventId, ImageName, TenantName, Timestamp};
 use tagboat_ports::{
-    BranchState, DecisionRecord, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, Observation,
-    PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+    BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
+    Observation, PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
 };
 use tokio::sync::Notify;
 
@@ -45,12 +45,11 @@ impl SqliteStore {
     /// When the file cannot be opened or written, or was written by a newer Tagboat.
     pub async fn open(url: &str) -> Result<Self, StoreError> {
         let failed = |source| StoreError { operation: "open", source };
-        let path = url.strip_prefix("sqlite:").unwrap_or(url);
-        if let Some(folder) = Path::new(path).parent() {
+        let options = SqliteConnectOptions::from_str(url).map_err(|error| failed(error.into()))?;
+        if let Some(folder) = options.get_filename().parent() {
             std::fs::create_dir_all(folder).map_err(|error| failed(error.into()))?;
         }
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|error| failed(error.into()))?
+        let options = options
             .create_if_missing(true)
             .journal_mode(SqliteJournalMode::Wal)
             // An answer promises that the delivery survives a power cut.
@@ -133,9 +132,14 @@ impl Store for SqliteStore {
         self.read("read pending events", async |c| deliveries::pending(c, work).await).await
     }
 
-    async fn set_interests(&self, key: &BranchKey, images: &[ImageName]) -> Result<(), StoreError> {
-        let (key, images) = (key.clone(), images.to_vec());
-        write!(self, "write interests", async |c| branches::set_interests(c, &key, &images).await)
+    async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError> {
+        let work = work.clone();
+        write!(self, "renew a lease", async |c| branches::renew(c, &work, until).await)
+    }
+
+    async fn set_interests(&self, work: &Work, images: &[ImageName]) -> Result<(), StoreError> {
+        let (work, images) = (work.clone(), images.to_vec());
+        write!(self, "write interests", async |c| branches::set_interests(c, &work, &images).await)
     }
 
     async fn interests(&self, key: &BranchKey) -> Result<Vec<Interest>, StoreError> {
@@ -203,16 +207,11 @@ impl Store for SqliteStore {
         self.read("read an event", async |c| deliveries::event(c, id).await).await
     }
 
-    async fn decisions(&self, event: Option<&EventId>, limit: u32) -> Result<Vec<DecisionRecord>, StoreError> {
-        self.read("read decisions", async |c| decisions::newest(c, event, limit).await).await
+    async fn decisions(&self, about: &DecisionsAbout, limit: u32) -> Result<Vec<DecisionRecord>, StoreError> {
+        self.read("read decisions", async |c| decisions::newest(c, about, limit).await).await
     }
 
     async fn branches(&self) -> Result<Vec<BranchState>, StoreError> {
         self.read("read branches", async |c| branches::all(c).await).await
     }
-}
-
-/// A tag as it is stored.
-pub(crate) fn tag_text(tag: &Tag) -> &str {
-    tag.as_str()
 }

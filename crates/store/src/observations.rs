@@ -19,7 +19,7 @@ pub(crate) async fn observe(
         )
         .bind(tenant.as_str())
         .bind(observation.image.to_string())
-        .bind(crate::tag_text(&observation.tag))
+        .bind(observation.tag.as_str())
         .bind(to_json(&observation.manifest)?)
         .bind(now.0)
         .execute(&mut *c)

@@ -49,8 +49,8 @@ mod tests {
         INSERT INTO branch (tenant, repository, branch) VALUES ('default', 'config', 'main');
         INSERT INTO event_branch VALUES ('e', 'default', 'config', 'main', 1);
         INSERT INTO gathering VALUES (1, 'default', 'config', 'main', 1, x'00');
-        INSERT INTO decision (id, tenant, repository, branch, head, decided_at, image, decision, gathering)
-            VALUES ('x', 'default', 'config', 'main', 'h', 1, 'r.example/a', '{}', 1);
+        INSERT INTO decision (id, tenant, repository, branch, head, decided_at, seen_at, image, entry, decision, gathering)
+            VALUES ('x', 'default', 'config', 'main', 'h', 1, 1, 'r.example/a', 'a', '{}', 1);
         INSERT INTO decision_event VALUES ('x', 'e');
         INSERT INTO outbox (tenant, effect_key, kind, payload, created_at) VALUES ('default', 'k', 'kind', '{}', 1);"];
 

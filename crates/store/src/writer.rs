@@ -12,8 +12,9 @@ const MOST_IN_A_GROUP: usize = 256;
 /// Operations that may wait; beyond it callers wait before they are queued.
 const QUEUE: usize = 1024;
 
-/// Runs one operation and returns how to answer its caller once it is known whether the commit came about.
-type Operation = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, (bool, Answer)> + Send>;
+/// Runs one operation (or, without a connection, does not) and returns whether it was done and how to answer its
+/// caller once it is known whether the commit came about.
+type Operation = Box<dyn for<'c> FnOnce(Option<&'c mut SqliteConnection>) -> BoxFuture<'c, (bool, Answer)> + Send>;
 type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 
 pub(crate) struct Writer {
@@ -40,7 +41,10 @@ impl Writer {
         let (reply, answer) = oneshot::channel();
         let boxed: Operation = Box::new(move |connection| {
             Box::pin(async move {
-                let result = work(connection).await;
+                let result = match connection {
+                    Some(connection) => work(connection).await,
+                    None => Err(sqlx::Error::WorkerCrashed),
+                };
                 let done = result.is_ok();
                 // The caller may have gone away; its operation is part of the group all the same.
                 let answer: Answer = Box::new(move |committed| {
@@ -75,24 +79,28 @@ async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Opera
     }
 }
 
-/// One transaction. Without one (disk full, read-only) nothing is run and every caller hears why.
+/// One transaction. Without one (disk full, read-only, locked) nothing is run and every caller hears why.
 async fn run_group(connection: &mut SqliteConnection, group: Vec<Operation>) -> (Vec<Answer>, Result<(), String>) {
-    let begun = execute(connection, "BEGIN IMMEDIATE").await;
     let mut answers = Vec::with_capacity(group.len());
+    if let Err(error) = execute(connection, "BEGIN IMMEDIATE").await {
+        for operation in group {
+            answers.push(operation(None).await.1);
+        }
+        return (answers, Err(error));
+    }
     for operation in group {
-        let savepoint = execute(connection, "SAVEPOINT one").await;
-        let (done, answer) = operation(connection).await;
+        // Without a savepoint the operation could not be undone alone, so it is not begun.
+        let savepoint = execute(connection, "SAVEPOINT one").await.is_ok();
+        let (done, answer) = operation(savepoint.then_some(&mut *connection)).await;
         answers.push(answer);
-        if savepoint.is_ok() && !done {
-            // Only this operation is undone; the others of the group go on.
+        if savepoint && !done {
             let _ = execute(connection, "ROLLBACK TO one").await;
         }
-        let _ = execute(connection, "RELEASE one").await;
+        if savepoint {
+            let _ = execute(connection, "RELEASE one").await;
+        }
     }
-    let result = match begun {
-        Ok(()) => execute(connection, "COMMIT").await,
-        Err(error) => Err(error),
-    };
+    let result = execute(connection, "COMMIT").await;
     if result.is_err() {
         let _ = execute(connection, "ROLLBACK").await;
     }

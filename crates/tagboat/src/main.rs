@@ -16,11 +16,24 @@ use clap::Parser as _;
 
 use crate::{
     cli::{Arguments, Command},
-    exit::Failure,
+    exit::{Code, Failure},
 };
 
-#[tokio::main]
-async fn main() -> std::process::ExitCode {
+fn main() -> std::process::ExitCode {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            output::error(&format!("the process cannot start its threads: {error}"));
+            return Code::Failed.into();
+        }
+    };
+    let code = runtime.block_on(run());
+    // A Git operation that hangs must not hold up the end; what it does is taken up again after the next start.
+    runtime.shutdown_background();
+    code.into()
+}
+
+async fn run() -> Code {
     // clap ends the process with 2 itself when the arguments are wrong.
     let arguments = Arguments::parse();
     let result = match arguments.command {
@@ -31,10 +44,10 @@ async fn main() -> std::process::ExitCode {
         Command::Schema(arguments) => commands::schema::run(&arguments),
     };
     match result {
-        Ok(code) => code.into(),
+        Ok(code) => code,
         Err(Failure { code, message }) => {
             output::error(&message);
-            code.into()
+            code
         }
     }
 }

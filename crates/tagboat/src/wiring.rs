@@ -11,6 +11,7 @@ use tagboat_repository::{Access as GitAccess, Address, Author, GitRepository, Ss
 use tagboat_server::{Access, Refusals, Server};
 use tagboat_settings::{ConfigRepositoryFile, ReceiverFile, ReceiverKind, SecretSource, ServerFile};
 use tagboat_store::SqliteStore;
+use tokio::sync::Semaphore;
 
 use crate::{
     exit::Failure,
@@ -18,7 +19,9 @@ use crate::{
     system::{RandomIds, SystemClock},
 };
 
-/// How long a worker holds a branch. Longer than a reconcile takes; a stopped process is replaced after it.
+/// Bodies that are read at once; with their largest size it bounds the memory that strangers can take.
+const BODIES_AT_ONCE: usize = 64;
+/// How long a worker holds a branch without renewing it; a stopped process is replaced after it.
 const LEASE: Duration = Duration::from_seconds(120);
 
 /// The parts of a server, wired and not yet started.
@@ -70,6 +73,7 @@ pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> 
         refusals: Arc::new(Refusals::default()),
         access: Arc::new(access),
         largest_body: file.limits.body_bytes,
+        reading: Arc::new(Semaphore::new(BODIES_AT_ONCE)),
     };
     Ok(Parts { engine: Arc::new(Engine::new(ports, repositories, behaviour)), server })
 }
@@ -87,7 +91,14 @@ fn receiver(file: &ReceiverFile) -> Result<Receiver, Failure> {
                 file.registry.clone().ok_or_else(|| Failure::invalid(format!("{whose} needs `registry`")))?;
             Sender::Distribution { authorization: read, registry }
         }
-        ReceiverKind::Generic => Sender::Generic { secrets: read },
+        ReceiverKind::Generic => {
+            for secret in &read {
+                tagboat_intake::check_signing_secret(secret).map_err(|wrong| {
+                    Failure::invalid(format!("{whose}: its signing secret cannot be used: {wrong}"))
+                })?;
+            }
+            Sender::Generic { secrets: read }
+        }
     };
     let images = file.images.iter().map(|pattern| pattern.parse());
     let images = images.collect::<Result<_, tagboat_intake::ImagePatternError>>();
@@ -136,7 +147,10 @@ fn registries(file: &ServerFile) -> Result<BTreeMap<String, RegistrySettings>, F
         let whose = format!("registry `{}`", registry.host);
         let credentials = registry.credentials.as_ref().map(|file| secrets::credentials(&whose, file)).transpose()?;
         let (plain_http, token_servers) = (registry.plain_http, registry.token_servers.clone());
-        settings.insert(registry.host.clone(), RegistrySettings { credentials, plain_http, token_servers });
+        // As image names mean it: `index.docker.io` is `docker.io`.
+        let host = tagboat_model::ImageName::at(&registry.host, "any/name");
+        let host = host.map_err(|error| Failure::invalid(format!("{whose}: {error}")))?;
+        settings.insert(host.registry().to_owned(), RegistrySettings { credentials, plain_http, token_servers });
     }
     Ok(settings)
 }
@@ -145,6 +159,13 @@ fn access(file: &ServerFile) -> Result<Access, Failure> {
     if let Some(source) = SecretSource::of(file.api.token_file.as_ref(), file.api.token_env.as_ref()) {
         return Ok(Access::Token(secrets::read("the API's token", &source)?));
     }
-    let loopback = file.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
-    Ok(if file.api.public || loopback { Access::Everybody } else { Access::Nobody })
+    // A public address means that something in front lets others reach a loopback port.
+    let local = file.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
+    let local = local && file.public_url.as_ref().is_none_or(|url| is_loopback_url(url));
+    Ok(if file.api.public || local { Access::Everybody } else { Access::Nobody })
+}
+
+fn is_loopback_url(url: &str) -> bool {
+    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| host == *local || host.starts_with(&format!("{local}:")))
 }

@@ -5,8 +5,8 @@ use tagboat_model::{
     Trust,
 };
 use tagboat_ports::{
-    Finish, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Observation, Recorded, Settle, Store, Stored,
-    ToRecord, Work,
+    DecisionsAbout, Finish, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Observation, Recorded, Settle,
+    Store, Stored, ToRecord, Work,
 };
 
 const LEASE: Duration = Duration::from_seconds(60);
@@ -58,8 +58,8 @@ fn served() -> Finish {
 /// A branch that is known, interested in web, and served.
 async fn quiet_branch(store: &dyn Store) {
     store.know_branches(&[key("main")], at(0)).await.unwrap();
-    store.set_interests(&key("main"), &[web()]).await.unwrap();
     let work = lease(store, at(0)).await.unwrap();
+    store.set_interests(&work, &[web()]).await.unwrap();
     store.finish(&work, served(), at(0)).await.unwrap();
     assert_eq!(lease(store, at(0)).await, Err(None));
 }
@@ -130,6 +130,11 @@ async fn a_late_worker_closes_nothing(store: &dyn Store) {
     let second = lease(store, at(70)).await.unwrap();
     assert!(second.fence > late.fence);
     store.finish(&late, served(), at(71)).await.unwrap();
+    store.set_interests(&late, &[]).await.unwrap();
+    store.renew(&late, at(500)).await.unwrap();
+    assert_eq!(store.interests(&key("main")).await.unwrap().len(), 1);
+    store.renew(&second, at(100)).await.unwrap();
+    assert_eq!(lease(store, at(80)).await, Err(Some(at(100))), "a renewed lease lasts longer");
     assert_eq!(store.record(&late, to_record("d-1", true)).await.unwrap(), Recorded::StaleFence);
     assert_eq!(store.pending_events(&second).await.unwrap().len(), 1);
     store.finish(&second, served(), at(72)).await.unwrap();
@@ -140,7 +145,7 @@ async fn failed_work_waits_but_newer_work_does_not(store: &dyn Store) {
     quiet_branch(store).await;
     store.accept(delivery(1, "a", "1.0.0", at(0))).await.unwrap();
     let work = lease(store, at(10)).await.unwrap();
-    let failed = Finish::Failed { error: "no answer".to_owned(), again_at: at(300) };
+    let failed = Finish::Failed { error: "no answer".to_owned(), swept: false, again_at: at(300) };
     store.finish(&work, failed, at(11)).await.unwrap();
     assert_eq!(lease(store, at(20)).await, Err(Some(at(300))));
     let state = &store.branches().await.unwrap()[0];
@@ -169,6 +174,7 @@ fn to_record(id: &str, planned: bool) -> ToRecord {
         facts: b"facts".to_vec(),
         decisions: vec![(id.parse().unwrap(), decision, planned)],
         listed: vec![web()],
+        missed: Vec::new(),
     }
 }
 
@@ -183,8 +189,12 @@ async fn decisions_are_recorded_once(store: &dyn Store) {
     assert_eq!(store.pending_changes(&key("main")).await.unwrap()[0].decision, id);
     store.settle_changes(&key("main"), &[(id.clone(), commit.clone())], &[], at(31)).await.unwrap();
     assert!(store.pending_changes(&key("main")).await.unwrap().is_empty());
-    let decisions = store.decisions(Some(&"event-1".parse().unwrap()), 10).await.unwrap();
+    let decisions = store.decisions(&DecisionsAbout::Event("event-1".parse().unwrap()), 10).await.unwrap();
     assert_eq!((decisions.len(), decisions[0].commit.as_ref()), (1, Some(&commit)));
+    let about = |image: &str, entry: &str| DecisionsAbout::Image { image: image.to_owned(), entry: entry.to_owned() };
+    for (image, entry, found) in [("ghcr.io/acme/web", "x", 1), ("x", "web", 1), ("x", "x", 0)] {
+        assert_eq!(store.decisions(&about(image, entry), 10).await.unwrap().len(), found);
+    }
     let tenant = "default".parse().unwrap();
     let own = store.own_commits(&tenant, &[commit.to_string(), "b".repeat(40)]).await.unwrap();
     assert_eq!(own, [commit.to_string()]);
@@ -205,12 +215,15 @@ async fn interests_and_observations_are_kept(store: &dyn Store) {
     let work = lease(store, at(1)).await.unwrap();
     store.record(&work, to_record("d-1", false)).await.unwrap();
     assert!(store.interests(&key("main")).await.unwrap()[0].listed);
+    store.record(&work, ToRecord { listed: Vec::new(), missed: vec![web()], ..to_record("d-1", false) }).await.unwrap();
+    assert!(!store.interests(&key("main")).await.unwrap()[0].listed, "a look that failed is to be made again");
+    store.record(&work, to_record("d-1", false)).await.unwrap();
     let api: ImageName = "ghcr.io/acme/api".parse().unwrap();
-    store.set_interests(&key("main"), &[api.clone(), web()]).await.unwrap();
+    store.set_interests(&work, &[api.clone(), web()]).await.unwrap();
     let listed: Vec<bool> =
         store.interests(&key("main")).await.unwrap().iter().map(|interest| interest.listed).collect();
     assert_eq!(listed, [false, true], "a new image is unlisted, a known one stays as it was");
-    store.set_interests(&key("main"), &[api]).await.unwrap();
+    store.set_interests(&work, &[api]).await.unwrap();
     assert_eq!(
         store.accept(delivery(1, "a", "1.0.0", at(2))).await.unwrap(),
         Stored::New(vec![("event-1".parse().unwrap(), 0)])

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use tagboat_manifest::LARGEST_FILE;
 use tagboat_model::{EnvironmentName, ImageName, Reference};
 use tagboat_ports::{BlobId, FileEntry};
 use tagboat_promotion::{Environment, assign};
@@ -9,8 +10,8 @@ use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, read_repository_file
 
 use crate::{ConfigRepository, ReconcileError};
 
-/// Blobs that are read at once; bounds the memory.
-const READ_AT_ONCE: usize = 256;
+/// Files that are read at once; with their largest size it bounds the memory.
+const READ_AT_ONCE: usize = 64;
 
 /// The files that mention one of the images, by environment.
 #[derive(Default)]
@@ -52,7 +53,8 @@ pub(super) async fn repository_settings(
 ) -> Result<RepositorySettings, ReconcileError> {
     let missing = || ReconcileError::NoRepositoryFile { branch: config.branch.to_string() };
     let file = tree.iter().find(|file| file.path == REPOSITORY_FILE).ok_or_else(missing)?;
-    let bytes = config.port.read(std::slice::from_ref(&file.blob)).await?.pop().ok_or_else(missing)?;
+    let bytes = config.port.read(std::slice::from_ref(&file.blob), LARGEST_FILE).await?.pop().flatten();
+    let bytes = bytes.ok_or_else(missing)?;
     read_repository_file(REPOSITORY_FILE, &String::from_utf8_lossy(&bytes)).map_err(ReconcileError::Configuration)
 }
 
@@ -71,8 +73,10 @@ pub(super) async fn find(
     for chunk in assigned.chunks(READ_AT_ONCE) {
         let blobs: Vec<BlobId> =
             chunk.iter().filter_map(|(path, _)| by_path.get(path)).map(|file| file.blob.clone()).collect();
-        let contents = config.port.read(&blobs).await?;
+        let contents = config.port.read(&blobs, LARGEST_FILE).await?;
         for ((path, environment), bytes) in chunk.iter().zip(contents) {
+            // Nobody writes manifests of this size by hand, so nothing is said of them.
+            let Some(bytes) = bytes else { continue };
             if !images.iter().any(|image| tagboat_manifest::mentions(&bytes, image)) {
                 continue;
             }

@@ -7,7 +7,7 @@ use std::{
 
 use tagboat_model::{ImageName, Tag};
 use tagboat_policy::Policy;
-use tagboat_ports::{ManifestDescription, ManifestKind, Observation, RegistryError, Step, Work};
+use tagboat_ports::{ManifestDescription, ManifestKind, Observation, RegistryError, RegistryErrorKind, Step, Work};
 use tagboat_promotion::{Candidate, CandidateState, ImageFacts, wanted_tags};
 
 use crate::{Engine, ReconcileError, chain};
@@ -25,10 +25,13 @@ pub(super) struct Inquiry<'e> {
     /// By image: what was read in earlier reconciles.
     observed: BTreeMap<ImageName, Vec<Observation>>,
     lists: BTreeMap<ImageName, Result<Vec<Tag>, String>>,
-    /// Images with a followed tag that was read: there is nothing to list for it.
-    followed: BTreeSet<ImageName>,
+    /// Images that were looked at as a sweep does, and those for which that failed.
+    looked_at: BTreeSet<ImageName>,
+    missed: BTreeSet<ImageName>,
     answers: BTreeMap<(ImageName, Tag), Result<CandidateState, String>>,
     learned: Vec<Observation>,
+    /// Registries that could not be reached, with the reason: they are not tried again for each of their images.
+    down: BTreeMap<String, String>,
     unavailable: Option<RegistryError>,
 }
 
@@ -46,9 +49,11 @@ impl<'e> Inquiry<'e> {
                 .collect(),
             observed: BTreeMap::new(),
             lists: BTreeMap::new(),
-            followed: BTreeSet::new(),
+            looked_at: BTreeSet::new(),
+            missed: BTreeSet::new(),
             answers: BTreeMap::new(),
             learned: Vec::new(),
+            down: BTreeMap::new(),
             unavailable: None,
         })
     }
@@ -61,6 +66,20 @@ impl<'e> Inquiry<'e> {
         event_tags: &[Tag],
     ) -> Result<Option<Result<Vec<Candidate>, String>>, ReconcileError> {
         let reason = self.reason_to_look(facts);
+        let found = self.look(facts, event_tags, reason).await?;
+        if reason == Reason::List {
+            let looked = if matches!(found, Some(Err(_))) { &mut self.missed } else { &mut self.looked_at };
+            looked.insert(facts.image.clone());
+        }
+        Ok(found)
+    }
+
+    async fn look(
+        &mut self,
+        facts: &ImageFacts,
+        event_tags: &[Tag],
+        reason: Reason,
+    ) -> Result<Option<Result<Vec<Candidate>, String>>, ReconcileError> {
         let mut known: Vec<Tag> = event_tags.to_vec();
         if let (Reason::List, Policy::Semver(_)) = (reason, &facts.policy) {
             match self.list(&facts.image).await {
@@ -69,12 +88,19 @@ impl<'e> Inquiry<'e> {
             }
         }
         known.extend(self.observations(&facts.image).await?.iter().map(|seen| seen.tag.clone()));
-        if let Policy::Digest(followed) = &facts.policy {
-            known.push(followed.tag.clone());
+        match &facts.policy {
+            Policy::Digest(followed) => known.push(followed.tag.clone()),
+            // What runs is a candidate too: a lower one must not win because nobody spoke of it.
+            Policy::Semver(_) => {
+                let written = facts.references.iter().filter_map(|reference| reference.tag.clone());
+                known.extend(written.chain(facts.resolved.iter().cloned()));
+            }
         }
         let known: Vec<Tag> = known.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        let mut wanted = wanted_tags(&facts.policy, facts.allow_downgrade, &facts.references, &known);
-        if event_tags.is_empty() && is_ordered(facts) {
+        let mut wanted = wanted_tags(facts, &known);
+        let as_asked = facts.references.iter().all(|reference| reference.is_written_as(facts.pin));
+        let settled = is_ordered(facts) && as_asked && !(facts.allow_downgrade && reason == Reason::List);
+        if event_tags.is_empty() && settled {
             // What runs already needs no second look; a followed tag does, since only its digest moves.
             let look = matches!((reason, &facts.policy), (Reason::List, Policy::Digest(_)));
             wanted.retain(|tag| look || is_above_current(facts, tag));
@@ -83,16 +109,26 @@ impl<'e> Inquiry<'e> {
             }
         }
         let mut states: BTreeMap<Tag, CandidateState> = BTreeMap::new();
-        for tag in wanted.into_iter().take(MOST_TAGS_ASKED) {
+        let mut asked = 0;
+        for tag in wanted {
+            // What was read before and is no image needs no second look, unless somebody speaks of it.
+            let before = self.observations(&facts.image).await?.iter().find(|seen| seen.tag == tag);
+            if let Some(ManifestKind::Other { detail }) = before.map(|seen| seen.manifest.kind.clone()) {
+                if !event_tags.contains(&tag) {
+                    states.insert(tag, CandidateState::NotAnImage { detail });
+                    continue;
+                }
+            }
+            asked += 1;
+            if asked > MOST_TAGS_ASKED {
+                break;
+            }
             let state = match self.ask(&facts.image, &tag).await? {
                 Ok(state) => state,
                 // A better tag that cannot be judged now must not make a lesser one win.
                 Err(detail) => return Ok(Some(Err(detail))),
             };
             let confirmed = matches!(state, CandidateState::Confirmed { .. });
-            if confirmed && matches!(facts.policy, Policy::Digest(_)) {
-                self.followed.insert(facts.image.clone());
-            }
             states.insert(tag, state);
             if confirmed {
                 break;
@@ -111,6 +147,9 @@ impl<'e> Inquiry<'e> {
     async fn list(&mut self, image: &ImageName) -> Result<Vec<Tag>, String> {
         if let Some(known) = self.lists.get(image) {
             return known.clone();
+        }
+        if let Some(reason) = self.down.get(image.registry()) {
+            return Err(reason.clone());
         }
         let result = match self.engine.ports.registry.tags(image).await {
             Ok(tags) => Ok(tags.into_iter().filter(|tag| !tag.is_artifact_of_another()).collect()),
@@ -133,6 +172,9 @@ impl<'e> Inquiry<'e> {
         let key = (image.clone(), tag.clone());
         if let Some(known) = self.answers.get(&key) {
             return Ok(known.clone());
+        }
+        if let Some(reason) = self.down.get(image.registry()) {
+            return Ok(Err(reason.clone()));
         }
         let before =
             self.observations(image).await?.iter().find(|seen| seen.tag == *tag).map(|seen| seen.manifest.clone());
@@ -191,24 +233,50 @@ impl<'e> Inquiry<'e> {
         Ok(CandidateState::Confirmed { digest: manifest.digest })
     }
 
-    /// Keep the first failure, return its words.
+    /// Keep the first outage, return the words. What is wrong with one repository is a reason of its own and
+    /// nothing to try again for.
     fn note(&mut self, error: RegistryError) -> String {
         let words = chain(&error);
         tracing::warn!(branch = %self.work.key, error = %words, "the registry could not be asked");
-        self.unavailable.get_or_insert(error);
+        if error.kind == RegistryErrorKind::Outage {
+            self.down.insert(error.image.registry().to_owned(), words.clone());
+            self.unavailable.get_or_insert(error);
+        }
         words
     }
 
-    /// Remember what was learned; return the images that were listed and the first failure.
-    pub(super) async fn finish(self) -> Result<(Vec<ImageName>, Option<RegistryError>), ReconcileError> {
+    /// The tags that references without one are known to run, by their digests.
+    pub(super) async fn resolve(&mut self, facts: &ImageFacts) -> Result<Vec<Tag>, ReconcileError> {
+        let alone: Vec<_> = facts.references.iter().filter(|reference| reference.tag.is_none()).collect();
+        if alone.is_empty() {
+            return Ok(Vec::new());
+        }
+        let seen = self.observations(&facts.image).await?;
+        let runs = |seen: &&Observation| {
+            alone.iter().any(|reference| reference.digest.as_ref() == Some(&seen.manifest.digest))
+        };
+        Ok(seen.iter().filter(runs).map(|seen| seen.tag.clone()).collect())
+    }
+
+    /// Remember what was learned, and tell which images were looked at completely.
+    pub(super) async fn finish(self) -> Result<Looked, ReconcileError> {
         if !self.learned.is_empty() {
             self.engine.ports.store.observe(&self.work.key.tenant, &self.learned, self.engine.now()).await?;
         }
-        let failed = |image: &ImageName| self.lists.get(image).is_some_and(Result::is_err);
-        let looked_at = self.lists.keys().chain(&self.followed).filter(|image| !failed(image));
-        let listed = looked_at.cloned().collect::<BTreeSet<_>>().into_iter().collect();
-        Ok((listed, self.unavailable))
+        // Two environments may judge one image; one of them that could not counts.
+        let listed = self.looked_at.difference(&self.missed).cloned().collect();
+        Ok(Looked { listed, missed: self.missed.into_iter().collect(), unavailable: self.unavailable })
     }
+}
+
+/// What became of looking at everything.
+pub(super) struct Looked {
+    /// Images that were looked at completely.
+    pub(super) listed: Vec<ImageName>,
+    /// Images that were to be, and could not.
+    pub(super) missed: Vec<ImageName>,
+    /// The first registry that could not be asked.
+    pub(super) unavailable: Option<RegistryError>,
 }
 
 /// Beside events: whether there is a reason to look at everything.
@@ -224,12 +292,13 @@ fn is_ordered(facts: &ImageFacts) -> bool {
     facts.references.iter().all(|reference| match (&reference.tag, &facts.policy) {
         (_, Policy::Digest(_)) => true,
         (Some(tag), Policy::Semver(_)) => Some(tag) == first && facts.policy.compare(tag, tag).is_some(),
-        (None, Policy::Semver(_)) => false,
+        // A digest alone is as good as its tag, once that is known.
+        (None, Policy::Semver(_)) => first.is_none() && !facts.resolved.is_empty(),
     })
 }
 
 fn is_above_current(facts: &ImageFacts, tag: &Tag) -> bool {
-    let current = facts.references.iter().filter_map(|reference| reference.tag.as_ref());
+    let current = facts.references.iter().filter_map(|reference| reference.tag.as_ref()).chain(&facts.resolved);
     let orders: Vec<Option<Ordering>> = current.map(|current| facts.policy.compare(tag, current)).collect();
     !orders.is_empty() && orders.contains(&Some(Ordering::Greater)) && !orders.contains(&Some(Ordering::Less))
 }

@@ -55,7 +55,7 @@ fn read(path: &Path) -> Result<(String, String), Failure> {
 
 fn check_server_file(path: &Path) -> Result<Checked, Failure> {
     let (file, text) = read(path)?;
-    let result = read_server_file(&file, &text, std::env::vars()).map(|read| {
+    let result = read_server_file(&file, &text, super::variables()).map(|read| {
         format!(
             "{} config repositories, {} receivers, listens on {}",
             read.repositories.len(),

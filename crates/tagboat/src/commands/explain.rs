@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, path::Path};
 
 use serde_json::json;
 use tagboat_model::{EventId, ImageName, Outcome, Reason};
-use tagboat_ports::{BranchState, DecisionRecord, EventRecord, Store, StoreError};
+use tagboat_ports::{BranchState, DecisionRecord, DecisionsAbout, EventRecord, Store, StoreError};
 
 use crate::{
     cli::{Explain, Output},
@@ -33,7 +33,9 @@ pub(crate) async fn run(arguments: &Explain) -> Result<Code, Failure> {
     };
     let branches = store.branches().await.map_err(failed)?;
     let decisions = match &event {
-        Some(event) => store.decisions(Some(&event.id), MOST_DECISIONS).await.map_err(failed)?,
+        Some(event) => {
+            store.decisions(&DecisionsAbout::Event(event.id.clone()), MOST_DECISIONS).await.map_err(failed)?
+        }
         None => newest_of_image(&*store, &arguments.what).await.map_err(failed)?,
     };
     if event.is_none() && decisions.is_empty() {
@@ -56,13 +58,14 @@ pub(crate) async fn run(arguments: &Explain) -> Result<Code, Failure> {
 
 /// The newest decision about an image for each branch and environment.
 async fn newest_of_image(store: &dyn Store, what: &str) -> Result<Vec<DecisionRecord>, StoreError> {
-    let image: Option<ImageName> = what.parse().ok();
+    // Short names mean the same image as their long form.
+    let image = what.parse::<ImageName>().map_or_else(|_| what.to_owned(), |image| image.to_string());
+    let about = DecisionsAbout::Image { image, entry: what.to_owned() };
     let mut seen = BTreeSet::new();
-    let mut decisions = store.decisions(None, MOST_DECISIONS).await?;
+    let mut decisions = store.decisions(&about, MOST_DECISIONS).await?;
     decisions.retain(|record| {
         let decision = &record.decision;
-        let about = decision.entry.as_str() == what || Some(&decision.image) == image.as_ref();
-        about && seen.insert((record.key.clone(), decision.environment.clone(), decision.entry.clone()))
+        seen.insert((record.key.clone(), decision.environment.clone(), decision.entry.clone()))
     });
     Ok(decisions)
 }

@@ -17,5 +17,12 @@ pub(crate) fn server_file(path: &Path) -> Result<ServerFile, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         Failure::invalid(format!("the server file {name} cannot be read: {error}; name another with `--config`"))
     })?;
-    read_server_file(&name, &text, std::env::vars()).map_err(|problem| Failure::invalid(problem.to_string()))
+    read_server_file(&name, &text, variables()).map_err(|problem| Failure::invalid(problem.to_string()))
+}
+
+/// The variables of the process. What is not UTF-8 is nothing of ours; the library would panic on it.
+pub(crate) fn variables() -> Vec<(String, String)> {
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }

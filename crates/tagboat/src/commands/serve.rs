@@ -34,6 +34,10 @@ pub(crate) async fn run(arguments: Serve) -> Result<Code, Failure> {
     let file = server_file(&arguments.config)?;
     let running = Running::start(&file, Arc::new(LogProgress)).await?;
     tracing::info!(address = %running.address, repositories = file.repositories.len(), receivers = file.receivers.len(), "listening");
+    let base = file.public_url.clone().unwrap_or_else(|| format!("http://{}", running.address));
+    for receiver in &file.receivers {
+        tracing::info!(receiver = %receiver.name, address = %format!("{}/hooks/{}", base.trim_end_matches('/'), receiver.name), "receives");
+    }
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::failed("signals cannot be received", &error))?;
     tokio::select! {

@@ -17,7 +17,11 @@ use std::{
 use serde_json::{Value, json};
 use tagboat_model::Duration as Length;
 use tagboat_settings::{ServerFile, read_server_file};
-use tokio::{net::TcpListener, sync::mpsc};
+use tokio::{
+    net::TcpListener,
+    signal::unix::{SignalKind, signal},
+    sync::mpsc,
+};
 
 use crate::{
     cli::Demo,
@@ -31,7 +35,20 @@ use crate::{
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 const REPOSITORY: &str = "acme/web";
 
+/// The demo until it is over, or until somebody has seen enough. The folder goes in either case.
 pub(crate) async fn run(arguments: Demo) -> Result<Code, Failure> {
+    let received = |error: std::io::Error| Failure::failed("signals cannot be received", &error);
+    let mut terminate = signal(SignalKind::terminate()).map_err(received)?;
+    let mut hang_up = signal(SignalKind::hangup()).map_err(received)?;
+    tokio::select! {
+        result = show(arguments) => result,
+        _ = tokio::signal::ctrl_c() => { output::line(""); Ok(Code::Ok) }
+        _ = terminate.recv() => Ok(Code::Ok),
+        _ = hang_up.recv() => Ok(Code::Ok),
+    }
+}
+
+async fn show(arguments: Demo) -> Result<Code, Failure> {
     let folder = Folder::create(arguments.keep)?;
     let kept = if arguments.keep { "and stays there" } else { "and goes with it; --keep leaves it" };
     output::line(format!(
@@ -74,9 +91,7 @@ pub(crate) async fn run(arguments: Demo) -> Result<Code, Failure> {
             narrator.wait_until_quiet().await;
             if !arguments.once {
                 show_how_to_go_on(&folder.path, &host, &server, &config);
-                // Where signals cannot be received the demo ends at once.
-                let _ = tokio::signal::ctrl_c().await;
-                output::line("");
+                std::future::pending::<()>().await;
             }
             Ok(Code::Ok)
         }

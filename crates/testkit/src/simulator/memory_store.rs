@@ -8,8 +8,8 @@ use std::{
 use async_trait::async_trait;
 use tagboat_model::{BranchKey, CommitId, DecisionId, Duration, Event, EventId, ImageName, TenantName, Timestamp};
 use tagboat_ports::{
-    BranchState, DecisionRecord, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, Observation,
-    PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+    BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
+    Observation, PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
 };
 
 use super::Bug;
@@ -124,6 +124,11 @@ impl MemoryStore {
 }
 
 impl Tables {
+    /// The branch, while `work` is its newest lease.
+    fn held(&mut self, work: &Work) -> Option<&mut Branch> {
+        self.branches.get_mut(&work.key).filter(|branch| branch.fence == work.fence)
+    }
+
     fn pending(&self, work: &Work) -> Vec<EventRecord> {
         let served = self.branches.get(&work.key).map_or(0, |branch| branch.served);
         let waiting =
@@ -212,9 +217,18 @@ impl Store for MemoryStore {
         Ok(self.tables.lock().unwrap().pending(work))
     }
 
-    async fn set_interests(&self, key: &BranchKey, images: &[ImageName]) -> Result<(), StoreError> {
+    async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError> {
         let mut tables = self.tables.lock().unwrap();
-        let interests = &mut tables.branches.entry(key.clone()).or_default().interests;
+        if let Some(branch) = tables.held(work) {
+            branch.lease_until = until;
+        }
+        Ok(())
+    }
+
+    async fn set_interests(&self, work: &Work, images: &[ImageName]) -> Result<(), StoreError> {
+        let mut tables = self.tables.lock().unwrap();
+        let Some(branch) = tables.held(work) else { return Ok(()) };
+        let interests = &mut branch.interests;
         interests.retain(|image, _| images.contains(image));
         for image in images {
             interests.entry(image.clone()).or_insert(false);
@@ -255,12 +269,12 @@ impl Store for MemoryStore {
     async fn record(&self, work: &Work, record: ToRecord) -> Result<Recorded, StoreError> {
         let pending = self.tables.lock().unwrap().pending(work);
         let mut tables = self.tables.lock().unwrap();
-        let Some(branch) = tables.branches.get_mut(&work.key).filter(|branch| branch.fence == work.fence) else {
-            return Ok(Recorded::StaleFence);
-        };
-        for image in &record.listed {
+        let Some(branch) = tables.held(work) else { return Ok(Recorded::StaleFence) };
+        let looked =
+            record.listed.iter().map(|image| (image, true)).chain(record.missed.iter().map(|image| (image, false)));
+        for (image, now_listed) in looked {
             if let Some(listed) = branch.interests.get_mut(image) {
-                *listed = true;
+                *listed = now_listed;
             }
         }
         let mut times = Vec::new();
@@ -313,9 +327,7 @@ impl Store for MemoryStore {
 
     async fn finish(&self, work: &Work, finish: Finish, now: Timestamp) -> Result<(), StoreError> {
         let mut tables = self.tables.lock().unwrap();
-        let Some(branch) = tables.branches.get_mut(&work.key).filter(|branch| branch.fence == work.fence) else {
-            return Ok(());
-        };
+        let Some(branch) = tables.held(work) else { return Ok(()) };
         branch.lease_until = Timestamp::default();
         match finish {
             Finish::Served { head, swept, problem } => {
@@ -329,8 +341,10 @@ impl Store for MemoryStore {
                 branch.swept_at = if swept { Some(now) } else { branch.swept_at };
                 (branch.served_at, branch.problem) = (Some(now), problem);
             }
-            Finish::Failed { error, again_at } => {
+            Finish::Failed { error, swept, again_at } => {
                 branch.attempts += 1;
+                (branch.urgent, branch.first_dirty) = (false, now);
+                branch.swept_at = if swept { Some(now) } else { branch.swept_at };
                 (branch.failed, branch.not_before, branch.problem) = (work.sequence, again_at, Some(error));
             }
         }
@@ -360,10 +374,14 @@ impl Store for MemoryStore {
         Ok(tables.events.iter().find(|(_, event)| event.id == *id).map(|(_, event)| tables.with_branches(event)))
     }
 
-    async fn decisions(&self, event: Option<&EventId>, limit: u32) -> Result<Vec<DecisionRecord>, StoreError> {
+    async fn decisions(&self, about: &DecisionsAbout, limit: u32) -> Result<Vec<DecisionRecord>, StoreError> {
         let tables = self.tables.lock().unwrap();
-        let answers = |record: &DecisionRecord| {
-            event.is_none_or(|event| tables.decision_events.contains(&(record.id.clone(), event.clone())))
+        let answers = |record: &DecisionRecord| match about {
+            DecisionsAbout::Anything => true,
+            DecisionsAbout::Event(event) => tables.decision_events.contains(&(record.id.clone(), event.clone())),
+            DecisionsAbout::Image { image, entry } => {
+                record.decision.image.to_string() == *image || record.decision.entry.as_str() == entry
+            }
         };
         let records = tables.decisions.iter().rev().map(|(record, _)| record).filter(|record| answers(record));
         Ok(records.take(limit as usize).cloned().collect())

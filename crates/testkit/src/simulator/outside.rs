@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use tagboat_model::{BranchName, CommitId, DecisionId, Digest, ImageName, Tag, Timestamp};
 use tagboat_ports::{
     BlobId, Clock, FileEntry, ManifestDescription, ManifestKind, Push, PushOutcome, Registry, RegistryError,
-    Repository, RepositoryError, RepositoryErrorKind,
+    RegistryErrorKind, Repository, RepositoryError, RepositoryErrorKind,
 };
 
 use super::world::{Bug, World, blob_id};
@@ -34,6 +34,7 @@ impl World {
                 operation: "ask about".to_owned(),
                 image: image.clone(),
                 detail: "it is down".to_owned(),
+                kind: RegistryErrorKind::Outage,
                 retry_after: None,
                 source: None,
             }),
@@ -126,10 +127,10 @@ impl Repository for World {
         Ok(files.iter().map(|(path, bytes)| FileEntry { path: path.clone(), blob: blob_id(bytes) }).collect())
     }
 
-    async fn read(&self, blobs: &[BlobId]) -> Result<Vec<Vec<u8>>, RepositoryError> {
+    async fn read(&self, blobs: &[BlobId], _: usize) -> Result<Vec<Option<Vec<u8>>>, RepositoryError> {
         self.yield_now().await;
         let inside = self.inside.lock().unwrap();
-        Ok(blobs.iter().map(|blob| inside.blobs[blob].clone()).collect())
+        Ok(blobs.iter().map(|blob| Some(inside.blobs[blob].clone())).collect())
     }
 
     async fn push(&self, push: &Push) -> Result<PushOutcome, RepositoryError> {

@@ -1,0 +1,169 @@
+//! Reading the server file, and the rules that its types alone do not hold.
+
+use tagboat_model::{Duration, ImageName};
+
+use crate::{
+    ConfigRepositoryFile, CredentialsFile, ReceiverFile, ReceiverKind, ServerFile, overrides,
+    problem::{self, Problem},
+};
+
+/// Read and check a server file. `variables` are the environment variables of the process; those that
+/// override a value are applied, all others are left alone.
+///
+/// # Errors
+/// The first [`Problem`].
+pub fn read_server_file(
+    source: &str,
+    text: &str,
+    variables: impl IntoIterator<Item = (String, String)>,
+) -> Result<ServerFile, Problem> {
+    let mut file: ServerFile = problem::read(source, text)?;
+    let mut variables: Vec<_> = variables.into_iter().filter(|(name, _)| overrides::concerns(name)).collect();
+    variables.sort();
+    for (name, value) in variables {
+        let fail = |error: serde_json::Error| Problem { source: name.clone(), place: None, message: error.to_string() };
+        let mut json = serde_json::to_value(&file).map_err(fail)?;
+        overrides::apply(&mut json, &name, &value)?;
+        file = serde_json::from_value(json).map_err(fail)?;
+    }
+    check(source, text, &file)?;
+    Ok(file)
+}
+
+/// Sweeps that follow one another faster only tire the registries.
+const SHORTEST_SWEEP: Duration = Duration::from_seconds(10);
+
+fn check(source: &str, text: &str, file: &ServerFile) -> Result<(), Problem> {
+    if file.listen.parse::<std::net::SocketAddr>().is_err() {
+        let message = format!("`{}` is not an address and port, as in `0.0.0.0:8080`", file.listen);
+        return Err(Problem::at(source, text, &["listen"], message));
+    }
+    if let Some(url) = &file.database {
+        let path = url.strip_prefix("sqlite:").filter(|path| !path.starts_with("//") && !path.contains(['?', ':']));
+        if path.is_none_or(str::is_empty) {
+            let message = format!("`{url}` cannot be used; write `sqlite:` and a path, as in `sqlite:data/tagboat.db`");
+            return Err(Problem::at(source, text, &["database"], message));
+        }
+    }
+    if file.sweep.interval < SHORTEST_SWEEP {
+        let message = format!("a sweep asks every registry; {SHORTEST_SWEEP} is the least between two");
+        return Err(Problem::at(source, text, &["sweep", "interval"], message));
+    }
+    for (index, repository) in file.repositories.iter().enumerate() {
+        let at =
+            |key: &str, message: String| Problem::at(source, text, &["repositories", &index.to_string(), key], message);
+        if file.repositories[..index]
+            .iter()
+            .any(|earlier| (&earlier.name, &earlier.tenant) == (&repository.name, &repository.tenant))
+        {
+            return Err(at(
+                "name",
+                format!("another repository is named `{}` already; names are unique", repository.name),
+            ));
+        }
+        check_url(repository).map_err(|message| at("url", message))?;
+        check_credentials(repository.credentials.as_ref()).map_err(|message| at("credentials", message))?;
+    }
+    for (index, receiver) in file.receivers.iter().enumerate() {
+        let at =
+            |key: &str, message: String| Problem::at(source, text, &["receivers", &index.to_string(), key], message);
+        if file.receivers[..index].iter().any(|earlier| earlier.name == receiver.name) {
+            return Err(at("name", format!("another receiver is named `{}` already; names are unique", receiver.name)));
+        }
+        check_receiver(receiver).map_err(|(key, message)| at(key, message))?;
+    }
+    for (index, registry) in file.registries.iter().enumerate() {
+        let at = |key: &str, message| Problem::at(source, text, &["registries", &index.to_string(), key], message);
+        check_host(&registry.host).map_err(|message| at("host", message))?;
+        if file.registries[..index].iter().any(|earlier| earlier.host == registry.host) {
+            return Err(at("host", format!("`{}` stands here a second time; keep one", registry.host)));
+        }
+        check_credentials(registry.credentials.as_ref()).map_err(|message| at("credentials", message))?;
+    }
+    Ok(())
+}
+
+fn check_url(repository: &ConfigRepositoryFile) -> Result<(), String> {
+    let Some((scheme, rest)) = repository.url.split_once("://") else {
+        return Err(format!("`{}` is not a URL; write `https://…`, `ssh://…` or `file:///…`", repository.url));
+    };
+    let userinfo = rest.split('/').next().and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
+    match scheme {
+        _ if scheme != "ssh" && repository.ssh.is_some() => Err("`ssh` is for `ssh://` addresses only".to_owned()),
+        "ssh" | "file" if repository.credentials.is_some() => {
+            Err("`credentials` are for `https://` addresses only".to_owned())
+        }
+        "file" => Ok(()),
+        "ssh" if repository.ssh.is_none() => Err("`ssh://` needs `ssh` with `keyFile` and `knownHostsFile`".to_owned()),
+        "ssh" if userinfo.is_some_and(|user| user.contains(':')) => Err("a URL must not hold a password".to_owned()),
+        "ssh" => Ok(()),
+        "http" | "https" if userinfo.is_some() => {
+            Err("a URL must not hold credentials; use `credentials` with `passwordFile` or `passwordEnv`".to_owned())
+        }
+        "http" if repository.credentials.is_some() && !repository.insecure && !is_loopback(rest) => {
+            Err("credentials would travel in clear; use `https://`, or set `insecure: true`".to_owned())
+        }
+        "http" | "https" => Ok(()),
+        other => {
+            Err(format!("URLs of the kind `{other}` are not supported; write `https://…`, `ssh://…` or `file:///…`"))
+        }
+    }
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let host = authority.split('/').next().unwrap_or_default();
+    ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| host == *local || host.starts_with(&format!("{local}:")))
+}
+
+/// A registry as image names write it: neither a URL nor a bare word, which image names take for a folder.
+fn check_host(host: &str) -> Result<(), String> {
+    let known = host == "localhost" || host.contains(['.', ':']);
+    let name = ImageName::at(host, "any/name").ok().filter(|name| name.repository() == "any/name");
+    match name {
+        Some(_) if known => Ok(()),
+        _ => Err(format!(
+            "`{host}` is not a registry; write host and port as image names do, as in `registry.example.org:5000`"
+        )),
+    }
+}
+
+fn check_credentials(credentials: Option<&CredentialsFile>) -> Result<(), String> {
+    match credentials {
+        Some(CredentialsFile { password_file: None, password_env: None, .. }) => {
+            Err("say where the password is: `passwordFile` or `passwordEnv`".to_owned())
+        }
+        Some(CredentialsFile { password_file: Some(_), password_env: Some(_), .. }) => {
+            Err("`passwordFile` and `passwordEnv` exclude each other".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn check_receiver(receiver: &ReceiverFile) -> Result<(), (&'static str, String)> {
+    if receiver.secrets().is_empty() {
+        return Err((
+            "name",
+            format!("the receiver `{}` has no credential; add `secretFiles` or `secretEnvs`", receiver.name),
+        ));
+    }
+    if receiver.images.is_empty() {
+        return Err(("images", "name the images it may speak for, as in `ghcr.io/acme/*`".to_owned()));
+    }
+    match (receiver.kind, &receiver.registry) {
+        (ReceiverKind::Distribution, None) => Err((
+            "kind",
+            "`distribution` needs `registry`: the host and port by which image names mean this registry".to_owned(),
+        )),
+        (ReceiverKind::Generic, Some(_)) => {
+            Err(("registry", "`registry` is for the kind `distribution` only".to_owned()))
+        }
+        _ => Ok(()),
+    }?;
+    if let Some(host) = &receiver.registry {
+        check_host(host).map_err(|message| ("registry", message))?;
+    }
+    for pattern in &receiver.images {
+        pattern.parse::<tagboat_intake::ImagePattern>().map_err(|error| ("images", error.to_string()))?;
+    }
+    Ok(())
+}
