@@ -138,3 +138,37 @@ async fn one_image_that_cannot_be_edited_does_not_stop_another() {
     assert!(world.config.file("apps/dev/kustomization.yaml").contains("newTag: \"1.5.0\""));
     assert_eq!(world.config.file("apps/dev/worker.yaml"), folded);
 }
+
+#[tokio::test]
+async fn a_bare_name_in_a_base_does_not_stop_the_overlay_and_forge_files_are_left_alone() {
+    let world = over_http().await;
+    world.wait_until_started().await;
+    let host = world.registry.host();
+    let bare = format!("image: {host}/acme/web\n");
+    let pipeline = format!("image: {host}/acme/web:1.4.0\n");
+    let settings = world.config.file(".tagboat.yaml").replace("apps/dev", ".");
+    let files = [
+        (".tagboat.yaml", settings.as_str()),
+        ("apps/base/bare.yaml", bare.as_str()),
+        (".gitlab-ci.yml", pipeline.as_str()),
+    ];
+    world.config.commit_as_person("Everything is dev now", &files);
+    world.registry.push_image("acme/web", "1.5.0", "web-1.5.0").await;
+    world.wait_for_commits(3).await;
+    assert!(world.config.file("apps/dev/kustomization.yaml").contains("newTag: \"1.5.0\""));
+    assert_eq!((world.config.file("apps/base/bare.yaml"), world.config.file(".gitlab-ci.yml")), (bare, pipeline));
+}
+
+#[tokio::test]
+async fn a_lock_that_a_killed_process_left_stops_nothing() {
+    let mut world = over_http().await;
+    world.wait_until_started().await;
+    world.kill_tagboat();
+    let mirror = world.folder.path().join("data/mirrors/default/config.git");
+    for lock in ["shallow.lock", "refs/heads/main.lock"] {
+        std::fs::write(mirror.join(lock), "").unwrap();
+    }
+    world.start_tagboat();
+    world.registry.push_image("acme/web", "1.5.0", "web-1.5.0").await;
+    world.wait_for_commits(2).await;
+}

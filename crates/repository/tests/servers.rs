@@ -94,7 +94,7 @@ async fn over_files() {
 #[tokio::test]
 async fn over_http_with_a_password() {
     let server = BareRepository::with_files(&FILES);
-    let http = GitServer::start(server.parent(), Some(("bot", "s3cret"))).await;
+    let http = GitServer::start(server.parent(), Some(("bot", "s3cret")));
     let (repository, _folder) = open(http.url(), basic("s3cret"));
     reads_and_writes(&server, &repository).await;
 }
@@ -111,7 +111,7 @@ async fn over_ssh_with_a_key() {
 #[tokio::test]
 async fn a_push_takes_two_requests() {
     let server = BareRepository::with_files(&FILES);
-    let http = GitServer::start(server.parent(), None).await;
+    let http = GitServer::start(server.parent(), None);
     let (repository, _folder) = open(http.url(), Access::Open);
     let base = head(&repository).await;
     let before = http.requests();
@@ -134,7 +134,7 @@ async fn a_refusal_carries_the_servers_words() {
 #[tokio::test]
 async fn wrong_credentials_are_permanent_and_do_not_leak() {
     let server = BareRepository::with_files(&FILES);
-    let http = GitServer::start(server.parent(), Some(("bot", "s3cret"))).await;
+    let http = GitServer::start(server.parent(), Some(("bot", "s3cret")));
     let (repository, _folder) = open(http.url(), basic("wr0ng-canary"));
     let error = repository.head(&"main".parse().unwrap()).await.unwrap_err();
     assert_eq!(error.kind, RepositoryErrorKind::Permanent, "{error:?}");

@@ -22,7 +22,8 @@ use tokio::{io::AsyncWriteExt as _, process::Command};
 pub struct GitServer {
     port: u16,
     requests: Arc<AtomicUsize>,
-    task: tokio::task::JoinHandle<()>,
+    /// Dropping it stops the server.
+    _stop: tokio::sync::oneshot::Sender<()>,
 }
 
 #[derive(Clone)]
@@ -37,16 +38,30 @@ impl GitServer {
     ///
     /// # Panics
     /// When no port can be bound.
-    pub async fn start(root: &std::path::Path, credentials: Option<(&str, &str)>) -> Self {
+    #[must_use]
+    pub fn start(root: &std::path::Path, credentials: Option<(&str, &str)>) -> Self {
         let requests = Arc::new(AtomicUsize::new(0));
         let authorization =
             credentials.map(|(user, password)| format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
         let served = Served { root: root.to_owned(), authorization, requests: Arc::clone(&requests) };
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
         let port = listener.local_addr().unwrap().port();
-        let router = axum::Router::new().fallback(serve).with_state(served);
-        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        Self { port, requests, task }
+        let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+        // A thread of its own: a test that waits for a process must not keep that process waiting for Git.
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = tokio::net::TcpListener::from_std(listener).unwrap();
+                let router = axum::Router::new().fallback(serve).with_state(served);
+                tokio::select! {
+                    served = axum::serve(listener, router) => served.unwrap(),
+                    // An error means that the value is gone, which is a stop as well.
+                    _ = stopped => {}
+                }
+            });
+        });
+        Self { port, requests, _stop: stop }
     }
 
     /// The address of the repository `config.git`.
@@ -59,12 +74,6 @@ impl GitServer {
     #[must_use]
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
-    }
-}
-
-impl Drop for GitServer {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 

@@ -84,7 +84,7 @@ impl World {
     /// Over http with a password.
     pub async fn over_http(setup: WorldSetup) -> Self {
         Self::start(setup, async |config| {
-            let server = GitServer::start(config.parent(), Some(("bot", GIT_PASSWORD))).await;
+            let server = GitServer::start(config.parent(), Some(("bot", GIT_PASSWORD)));
             let settings = "    credentials: { username: bot, passwordFile: git-password }\n".to_owned();
             (server.url(), settings, Box::new(server) as _)
         })

@@ -113,11 +113,11 @@ impl<'e> Inquiry<'e> {
         for tag in wanted {
             // What was read before and is no image needs no second look, unless somebody speaks of it.
             let before = self.observations(&facts.image).await?.iter().find(|seen| seen.tag == tag);
-            if let Some(ManifestKind::Other { detail }) = before.map(|seen| seen.manifest.kind.clone()) {
-                if !event_tags.contains(&tag) {
-                    states.insert(tag, CandidateState::NotAnImage { detail });
-                    continue;
-                }
+            if let Some(ManifestKind::Other { detail }) = before.map(|seen| seen.manifest.kind.clone())
+                && !event_tags.contains(&tag)
+            {
+                states.insert(tag, CandidateState::NotAnImage { detail });
+                continue;
             }
             asked += 1;
             if asked > MOST_TAGS_ASKED {
