@@ -48,7 +48,7 @@ impl StatusPage {
 
     fn event_state(&self, event: &EventRecord) -> (&'static str, &'static str) {
         match (event.branches.is_empty(), event.branches.iter().all(|(_, served)| *served)) {
-            (true, _) => ("quiet", "no config repository asks for this image"),
+            (true, _) => ("quiet", "no config repository asked for it"),
             (false, true) => ("done", "served"),
             (false, false) => ("waits", "waits"),
         }

@@ -100,11 +100,12 @@ impl<'e> Inquiry<'e> {
         let mut wanted = wanted_tags(facts, &known);
         let as_asked = facts.references.iter().all(|reference| reference.is_written_as(facts.pin));
         let settled = is_ordered(facts) && as_asked && !(facts.allow_downgrade && reason == Reason::List);
-        if event_tags.is_empty() && settled {
-            // What runs already needs no second look; a followed tag does, since only its digest moves.
+        if settled {
+            // What runs already needs no second look unless somebody speaks of it; a followed tag does, since only
+            // its digest moves.
             let look = matches!((reason, &facts.policy), (Reason::List, Policy::Digest(_)));
-            wanted.retain(|tag| look || is_above_current(facts, tag));
-            if wanted.is_empty() && reason == Reason::None {
+            wanted.retain(|tag| look || event_tags.contains(tag) || is_above_current(facts, tag));
+            if wanted.is_empty() && event_tags.is_empty() && reason == Reason::None {
                 return Ok(None);
             }
         }

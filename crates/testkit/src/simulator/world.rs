@@ -32,12 +32,12 @@ pub enum Bug {
 const REPOSITORY_FILE: &str = "images:
   - { name: web, image: r.example/acme/web, policy: { semver: { range: '^1' } } }
   - { name: api, image: r.example/acme/api, policy: { semver: { range: '*' } } }
+  - { name: tool, image: r.example/acme/tool, policy: { digest: { tag: main } }, pin: tagAndDigest }
 environments:
   - { name: dev, paths: [dev], deliver: commit }
   - { name: prod, paths: [prod], deliver: commit, images: { web: { policy: { semver: { range: '~1.0' } } } } }
 ";
-const MANIFEST: &str =
-    "# two images   \nweb: {image: 'r.example/acme/web:1.0.0'} # web\napi:\n    image: r.example/acme/api:1.0.0\n";
+const MANIFEST: &str = "# two images   \nweb: {image: 'r.example/acme/web:1.0.0'} # web\napi:\n    image: r.example/acme/api:1.0.0\ntool: {image: r.example/acme/tool:main}\n";
 
 #[derive(Clone)]
 pub(super) struct Commit {
@@ -90,6 +90,7 @@ impl World {
         for image in ["web", "api"] {
             inside.tags.insert((image_name(image), "1.0.0".parse().unwrap()), digest("first"));
         }
+        inside.tags.insert((image_name("tool"), "main".parse().unwrap()), digest("tool 0"));
         drop(inside);
         world
     }
@@ -130,6 +131,9 @@ impl World {
     }
 
     fn push_image(&self) {
+        if self.chance(5) {
+            return self.move_tag();
+        }
         let image = image_name(if self.chance(2) { "web" } else { "api" });
         let text = match self.random(6) {
             0 => "latest".to_owned(),
@@ -138,13 +142,15 @@ impl World {
             _ => format!("1.{}.{}", self.random(5), self.random(10)),
         };
         let tag: Tag = text.parse().unwrap();
-        let mut inside = self.inside.lock().unwrap();
-        inside.pushed += 1;
         let digest = digest(&format!("{image}:{tag}"));
-        inside.tags.insert((image.clone(), tag.clone()), digest.clone());
-        let event = Event::ImagePushed(ImagePushed { image, tag, claimed_digest: Some(digest) });
-        let key = format!("delivery-{}", inside.pushed);
-        inside.in_flight.push((key, event));
+        self.inside.lock().unwrap().push(image, tag, digest);
+    }
+
+    /// A followed tag names something new.
+    fn move_tag(&self) {
+        let mut inside = self.inside.lock().unwrap();
+        let digest = digest(&format!("tool {}", inside.pushed + 1));
+        inside.push(image_name("tool"), "main".parse().unwrap(), digest);
     }
 
     fn person_commits(&self) {
@@ -205,7 +211,9 @@ impl World {
             return Err("work is left although all faults have stopped".to_owned());
         }
         for (environment, web) in [("dev", "^1"), ("prod", "~1.0")] {
+            let followed = &inside.tags[&(image_name("tool"), "main".parse().unwrap())];
             let expect = MANIFEST
+                .replace("tool:main", &format!("tool:main@{followed}"))
                 .replace("web:1.0.0", &format!("web:{}", inside.best("web", web)))
                 .replace("api:1.0.0", &format!("api:{}", inside.best("api", "*")));
             let found = inside.files().remove(&format!("{environment}/app.yaml")).unwrap();
@@ -240,6 +248,14 @@ impl World {
 }
 
 impl Inside {
+    /// The registry has it, and tells of it until it is answered.
+    fn push(&mut self, image: ImageName, tag: Tag, digest: Digest) {
+        self.pushed += 1;
+        self.tags.insert((image.clone(), tag.clone()), digest.clone());
+        let event = Event::ImagePushed(ImagePushed { image, tag, claimed_digest: Some(digest) });
+        self.in_flight.push((format!("delivery-{}", self.pushed), event));
+    }
+
     fn files(&self) -> BTreeMap<String, Vec<u8>> {
         self.head.as_ref().map(|head| self.commits[head].files.clone()).unwrap_or_default()
     }
