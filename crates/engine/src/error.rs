@@ -1,7 +1,7 @@
 //! Why a reconcile did not come to its end.
 
 use tagboat_model::Duration;
-use tagboat_ports::{RegistryError, RepositoryError, StoreError};
+use tagboat_ports::{RegistryError, RepositoryError, RepositoryErrorKind, StoreError};
 use tagboat_settings::Problem;
 use thiserror::Error;
 
@@ -72,6 +72,11 @@ pub enum ReconcileError {
 }
 
 impl ReconcileError {
+    /// Whether only a person can mend it.
+    pub(crate) fn needs_a_person(&self) -> bool {
+        matches!(self, Self::Repository(error) if error.kind == RepositoryErrorKind::Permanent)
+    }
+
     /// How long the other side asked us to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {

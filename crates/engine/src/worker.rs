@@ -14,6 +14,8 @@ use crate::{Engine, ReconcileError, chain};
 /// The database is looked at this often even when nothing was heard of it.
 const LONGEST_IDLE: Duration = Duration::from_seconds(5);
 const FIRST_RETRY: Duration = Duration::from_seconds(2);
+/// A credential or an address is not mended within seconds, and some servers lock out who keeps trying.
+const PERSONS_NEED: Duration = Duration::from_seconds(60);
 const LONGEST_RETRY: Duration = Duration::from_seconds(300);
 
 /// What one step of a worker came to.
@@ -105,7 +107,8 @@ impl Engine {
     fn failed(&self, work: &Work, error: &ReconcileError) -> Finish {
         // A registry may ask for more time, never for less.
         let asked = error.retry_after().unwrap_or(Duration::ZERO);
-        let wait = retry_after(work.attempts).max(asked).min(LONGEST_RETRY);
+        let least = if error.needs_a_person() { PERSONS_NEED } else { Duration::ZERO };
+        let wait = retry_after(work.attempts).max(asked).max(least).min(LONGEST_RETRY);
         let again_at = self.now().plus(wait);
         let swept = matches!(error, ReconcileError::Registry { swept: true, .. });
         let error = chain(error);

@@ -93,10 +93,6 @@ pub enum Reason {
     ClaimedTwice { other: EntryName, image: ImageName },
     /// The image was built from one of Tagboat's own commits.
     BuiltFromOwnCommit { tag: Tag, revision: String },
-    /// The repository file has an error; nothing in this repository changes until it is mended.
-    ConfigurationInvalid { detail: String },
-    /// The Git server refused the push.
-    PushRefused { detail: String },
     /// How many more tags were left out of this list for the same reason.
     AndMore { count: usize },
 }
@@ -194,10 +190,6 @@ impl fmt::Display for Reason {
             Self::ClaimedTwice { other, image } => {
                 write!(f, "the entry `{other}` claims {image} in this environment too; remove one of the two")
             }
-            Self::ConfigurationInvalid { detail } => {
-                write!(f, "nothing is changed until .tagboat.yaml is mended: {detail}")
-            }
-            Self::PushRefused { detail } => write!(f, "the Git server refused the push: {detail}"),
             Self::AndMore { count } => write!(f, "and {count} more tags for like reasons"),
             about_a_tag => about_a_tag.fmt_about_tag(f),
         }

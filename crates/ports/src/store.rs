@@ -26,11 +26,8 @@ pub trait Store: Send + Sync {
     /// all that there are when it starts; others run out by themselves.
     async fn release_orphans(&self) -> Result<(), StoreError>;
 
-    /// Make branches known; those that are new become dirty at once.
+    /// Make branches known; those that are new become dirty and do not wait to settle.
     async fn know_branches(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError>;
-
-    /// Mark a branch dirty; an urgent one does not wait to settle.
-    async fn mark_dirty(&self, key: &BranchKey, urgent: bool, now: Timestamp) -> Result<(), StoreError>;
 
     /// Mark dirty every branch whose last sweep is older than `interval` (plus up to a tenth, so that branches
     /// do not sweep together). Returns when the next one is due.

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
-use tagboat_model::{Decision, DecisionId, EntryName, EnvironmentName, Version};
+use tagboat_model::{Decision, DecisionId, Version};
 
 use crate::Facts;
 
@@ -33,10 +33,6 @@ pub struct Edited<'d> {
 pub struct CommitPlan {
     /// The decision it carries out.
     pub decision: DecisionId,
-    /// The environment it changes.
-    pub environment: EnvironmentName,
-    /// The image entry it changes.
-    pub entry: EntryName,
     /// The whole message, trailers included.
     pub message: String,
     /// The changed files.
@@ -62,8 +58,6 @@ pub fn propose(facts: &Facts, edited: &[Edited<'_>]) -> Vec<CommitPlan> {
         Some(CommitPlan {
             message: message(edit.decision, edit.version, &decision),
             decision,
-            environment: edit.decision.environment.clone(),
-            entry: edit.decision.entry.clone(),
             files: edit.files.clone(),
         })
     };

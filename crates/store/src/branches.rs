@@ -37,23 +37,17 @@ pub(crate) async fn know(c: &mut SqliteConnection, keys: &[BranchKey], now: Time
 }
 
 /// Returns the new dirty sequence.
-pub(crate) async fn mark_dirty(
-    c: &mut SqliteConnection,
-    key: &BranchKey,
-    urgent: bool,
-    now: Timestamp,
-) -> Result<i64, sqlx::Error> {
+pub(crate) async fn mark_dirty(c: &mut SqliteConnection, key: &BranchKey, now: Timestamp) -> Result<i64, sqlx::Error> {
     let row = about!(
-        "INSERT INTO branch (tenant, repository, branch, dirty, first_dirty_at, last_dirty_at, urgent)
-         VALUES ($1, $2, $3, 1, $4, $4, $5)
+        "INSERT INTO branch (tenant, repository, branch, dirty, first_dirty_at, last_dirty_at)
+         VALUES ($1, $2, $3, 1, $4, $4)
          ON CONFLICT (tenant, repository, branch) DO UPDATE SET
            first_dirty_at = CASE WHEN dirty = served THEN excluded.first_dirty_at ELSE first_dirty_at END,
-           last_dirty_at = excluded.last_dirty_at, urgent = MAX(urgent, excluded.urgent), dirty = dirty + 1
+           last_dirty_at = excluded.last_dirty_at, dirty = dirty + 1
          RETURNING dirty",
         key
     )
     .bind(now.0)
-    .bind(urgent)
     .fetch_one(c)
     .await?;
     row.try_get("dirty")

@@ -62,7 +62,7 @@ async fn accept_event(
         .await?;
     for row in &interested {
         let key = branch_key(row)?;
-        let sequence = branches::mark_dirty(c, &key, false, delivery.received_at).await?;
+        let sequence = branches::mark_dirty(c, &key, delivery.received_at).await?;
         sqlx::query(
             "INSERT INTO event_branch (event, tenant, repository, branch, sequence) VALUES ($1, $2, $3, $4, $5)",
         )

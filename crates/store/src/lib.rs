@@ -101,13 +101,6 @@ impl Store for SqliteStore {
         Ok(())
     }
 
-    async fn mark_dirty(&self, key: &BranchKey, urgent: bool, now: Timestamp) -> Result<(), StoreError> {
-        let key = key.clone();
-        write!(self, "mark a branch dirty", async |c| branches::mark_dirty(c, &key, urgent, now).await)?;
-        self.changed.notify_one();
-        Ok(())
-    }
-
     async fn mark_sweeps(&self, interval: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         write!(self, "mark sweeps", async |c| branches::mark_sweeps(c, interval, now).await)
     }

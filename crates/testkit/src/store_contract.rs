@@ -107,8 +107,9 @@ async fn events_settle_and_reach_interested_branches(store: &dyn Store) {
     let record = store.event(&"event-1".parse().unwrap()).await.unwrap().unwrap();
     assert_eq!(record.branches, [(key("main"), true)]);
 
-    store.mark_dirty(&key("main"), true, at(100)).await.unwrap();
-    assert!(lease(store, at(100)).await.is_ok(), "what people ask for does not wait");
+    store.know_branches(&[key("main"), key("release")], at(100)).await.unwrap();
+    let work = lease(store, at(100)).await.unwrap();
+    assert_eq!(work.key, key("release"), "a branch that is new does not wait, one that is known is left alone");
 }
 
 async fn work_that_arrives_during_work_stays(store: &dyn Store) {
@@ -211,8 +212,8 @@ async fn interests_and_observations_are_kept(store: &dyn Store) {
     quiet_branch(store).await;
     let interests = store.interests(&key("main")).await.unwrap();
     assert_eq!((interests.len(), interests[0].listed), (1, false));
-    store.mark_dirty(&key("main"), true, at(1)).await.unwrap();
-    let work = lease(store, at(1)).await.unwrap();
+    store.accept(delivery(9, "z", "1.0.0", at(0))).await.unwrap();
+    let work = lease(store, at(10)).await.unwrap();
     store.record(&work, to_record("d-1", false)).await.unwrap();
     assert!(store.interests(&key("main")).await.unwrap()[0].listed);
     store.record(&work, ToRecord { listed: Vec::new(), missed: vec![web()], ..to_record("d-1", false) }).await.unwrap();

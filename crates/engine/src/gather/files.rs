@@ -35,8 +35,9 @@ impl Found {
 
     pub(super) fn unreadable(&self, environment: &EnvironmentName, image: &ImageName) -> Vec<(String, String)> {
         let files = self.files.iter().filter(|file| file.environment == *environment);
-        let mentioning = files.filter(|file| tagboat_manifest::mentions(&file.bytes, image));
-        mentioning.filter_map(|file| Some((file.path.clone(), file.references.as_ref().err()?.clone()))).collect()
+        let unreadable = files.filter_map(|file| Some((file, file.references.as_ref().err()?)));
+        let mentioning = unreadable.filter(|(file, _)| tagboat_manifest::mentions(&file.bytes, image));
+        mentioning.map(|(file, detail)| (file.path.clone(), detail.clone())).collect()
     }
 
     /// The files that can be edited, by path.

@@ -34,12 +34,11 @@ struct Branch {
 }
 
 impl Branch {
-    fn mark(&mut self, urgent: bool, now: Timestamp) -> i64 {
+    fn mark(&mut self, now: Timestamp) -> i64 {
         if self.dirty == self.served {
             self.first_dirty = now;
         }
         self.last_dirty = now;
-        self.urgent |= urgent;
         self.dirty += 1;
         self.dirty
     }
@@ -101,7 +100,7 @@ impl MemoryStore {
             let mut branches = Vec::new();
             for (key, branch) in &mut tables.branches {
                 if key.tenant == delivery.tenant && branch.interests.contains_key(&pushed.image) {
-                    branches.push((key.clone(), branch.mark(false, delivery.received_at)));
+                    branches.push((key.clone(), branch.mark(delivery.received_at)));
                 }
             }
             stored.push((event.id.clone(), branches.len()));
@@ -161,15 +160,11 @@ impl Store for MemoryStore {
         for key in keys {
             tables.branches.entry(key.clone()).or_insert_with(|| {
                 let mut branch = Branch::default();
-                branch.mark(true, now);
+                branch.mark(now);
+                branch.urgent = true;
                 branch
             });
         }
-        Ok(())
-    }
-
-    async fn mark_dirty(&self, key: &BranchKey, urgent: bool, now: Timestamp) -> Result<(), StoreError> {
-        self.tables.lock().unwrap().branches.entry(key.clone()).or_default().mark(urgent, now);
         Ok(())
     }
 
@@ -178,7 +173,7 @@ impl Store for MemoryStore {
         let due = |branch: &Branch| branch.swept_at.unwrap_or_default().plus(interval);
         for branch in tables.branches.values_mut().filter(|branch| branch.dirty == branch.served) {
             if due(branch) <= now {
-                branch.mark(false, now);
+                branch.mark(now);
             }
         }
         Ok(tables.branches.values().filter(|branch| branch.dirty == branch.served).map(due).min())
