@@ -13,7 +13,7 @@ use tagboat_model::{BranchName, Duration, ReceiverName, RepositoryName, TenantNa
 pub struct ServerFile {
     /// Address and port to listen on. Default: `127.0.0.1:8080`.
     pub listen: String,
-    /// The address under which senders reach this server, for the texts that name it. Default: `http://` and `listen`.
+    /// The address under which senders and people reach this server. Default: `http://` and `listen`.
     pub public_url: Option<String>,
     /// Folder for the database and the mirrors. Default: `data` beside the process.
     pub data_directory: PathBuf,
@@ -83,7 +83,8 @@ impl Default for SweepFile {
     }
 }
 
-/// Who may read the API and the status page. Without either key: only while `listen` is a loopback address.
+/// Who may read the API and the status page. Without either key everybody on this machine may, as long as neither
+/// `listen` nor `publicUrl` reaches further.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct ApiFile {

@@ -10,6 +10,11 @@ use std::{
 /// # Panics
 /// When it fails.
 pub fn git(folder: &Path, arguments: &[&str]) -> String {
+    try_git(folder, arguments).unwrap_or_else(|words| panic!("git {arguments:?}: {words}"))
+}
+
+/// The same, with git's own words when it fails.
+fn try_git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("git")
         .current_dir(folder)
         .env_remove("GIT_DIR")
@@ -19,8 +24,11 @@ pub fn git(folder: &Path, arguments: &[&str]) -> String {
         .args(arguments)
         .output()
         .expect("git is installed");
-    assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8_lossy(&output.stdout).into_owned()
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).into_owned())
+    }
 }
 
 /// A bare repository on disk, as a Git server holds it.
@@ -77,7 +85,16 @@ impl BareRepository {
         }
         git(work.path(), &["add", "--all"]);
         git(work.path(), &["commit", "--quiet", "--message", message]);
-        git(work.path(), &["push", "--quiet", "origin", "HEAD:main"]);
+        // Somebody else may be faster; people fetch and try again, as Tagboat does.
+        for _ in 0..20 {
+            if try_git(work.path(), &["push", "--quiet", "origin", "HEAD:main"]).is_ok() {
+                return;
+            }
+            if try_git(work.path(), &["rev-parse", "--verify", "--quiet", "origin/main"]).is_ok() {
+                git(work.path(), &["pull", "--quiet", "--rebase", "origin", "main"]);
+            }
+        }
+        panic!("a person could not push in twenty tries");
     }
 
     /// The head of `main`.
