@@ -17,6 +17,8 @@ const FIRST_RETRY: Duration = Duration::from_seconds(2);
 /// A credential or an address is not mended within seconds, and some servers lock out who keeps trying.
 const PERSONS_NEED: Duration = Duration::from_seconds(60);
 const LONGEST_RETRY: Duration = Duration::from_seconds(300);
+/// What a registry may ask for at most.
+const LONGEST_ASKED: Duration = Duration::from_seconds(3600);
 
 /// What one step of a worker came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,11 +107,7 @@ impl Engine {
     }
 
     fn failed(&self, work: &Work, error: &ReconcileError) -> Finish {
-        // A registry may ask for more time, never for less.
-        let asked = error.retry_after().unwrap_or(Duration::ZERO);
-        let least = if error.needs_a_person() { PERSONS_NEED } else { Duration::ZERO };
-        let wait = retry_after(work.attempts).max(asked).max(least).min(LONGEST_RETRY);
-        let again_at = self.now().plus(wait);
+        let again_at = self.now().plus(wait_after(work.attempts, error));
         let swept = matches!(error, ReconcileError::Registry { swept: true, .. });
         let error = chain(error);
         tracing::warn!(branch = %work.key, attempts = work.attempts + 1, %again_at, %error, "the reconcile did not come to its end");
@@ -119,8 +117,47 @@ impl Engine {
     }
 }
 
-/// Twice as long each time.
-fn retry_after(attempts: u32) -> Duration {
+/// Twice as long each time. A registry may ask for more time, never for less.
+fn wait_after(attempts: u32, error: &ReconcileError) -> Duration {
     let factor = 1_u64.checked_shl(attempts).unwrap_or(u64::MAX);
-    Duration::from_milliseconds(FIRST_RETRY.milliseconds().saturating_mul(factor)).min(LONGEST_RETRY)
+    let doubled = Duration::from_milliseconds(FIRST_RETRY.milliseconds().saturating_mul(factor)).min(LONGEST_RETRY);
+    let least = if error.needs_a_person() { PERSONS_NEED } else { Duration::ZERO };
+    let asked = error.retry_after().unwrap_or(Duration::ZERO).min(LONGEST_ASKED);
+    doubled.max(least).max(asked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use tagboat_ports::{RegistryError, RegistryErrorKind};
+
+    fn asked(seconds: Option<u64>) -> ReconcileError {
+        let error = RegistryError {
+            operation: "list the tags of".to_owned(),
+            image: "r.example/acme/web".parse().unwrap(),
+            detail: "status 429".to_owned(),
+            kind: RegistryErrorKind::Outage,
+            retry_after: seconds.map(Duration::from_seconds),
+            source: None,
+        };
+        ReconcileError::Registry { error, swept: false }
+    }
+
+    #[test]
+    fn a_registry_may_ask_for_more_time_and_never_for_less() {
+        for (attempts, seconds, expect) in [
+            (0, None, 2),
+            (3, None, 16),
+            (63, None, 300),
+            (64, None, 300),
+            (0, Some(0), 2),
+            (3, Some(7), 16),
+            (0, Some(1800), 1800),
+            (0, Some(1_000_000), 3600),
+        ] {
+            let wait = wait_after(attempts, &asked(seconds));
+            assert_eq!(wait, Duration::from_seconds(expect), "{attempts} attempts, asked for {seconds:?}");
+        }
+    }
 }

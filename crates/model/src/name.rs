@@ -107,6 +107,21 @@ names! {
     DecisionId, "a decision", is_plain_name, "as Tagboat printed it";
 }
 
+impl BranchName {
+    /// The branch that most repositories start with.
+    #[must_use]
+    pub fn main() -> Self {
+        Self("main".to_owned())
+    }
+}
+
+/// The tenant of operators who have only one: `default`.
+impl Default for TenantName {
+    fn default() -> Self {
+        Self("default".to_owned())
+    }
+}
+
 /// What a reconcile is about: one branch of one config repository of one tenant.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct BranchKey {
@@ -136,6 +151,12 @@ mod tests {
         for bad in ["", "-x", "a..b", "a b", "a.lock", "/a", "a/", ".a", "a/.b", "a@{1}", "a~1", "a\u{7f}", "ä"] {
             assert!(bad.parse::<BranchName>().is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_usual_names_keep_the_rules() {
+        assert_eq!("main".parse(), Ok(BranchName::main()));
+        assert_eq!("default".parse(), Ok(TenantName::default()));
     }
 
     #[test]

@@ -30,20 +30,14 @@ pub(crate) fn header_digest(headers: &HeaderMap) -> Option<Digest> {
     headers.get("docker-content-digest")?.to_str().ok()?.parse().ok()
 }
 
-/// The digest of bytes, by the algorithm of `like`.
-pub(crate) fn digest_of(bytes: &[u8], like: &Digest) -> Digest {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let text = match like.as_str().starts_with("sha512:") {
+/// The digest of bytes, by the algorithm of `like` or, without one, by SHA-256.
+pub(crate) fn digest_of(bytes: &[u8], like: Option<&Digest>) -> Result<Digest, Fault> {
+    let hex = |hash: &[u8]| hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let text = match like.is_some_and(|like| like.as_str().starts_with("sha512:")) {
         true => format!("sha512:{}", hex(&Sha512::digest(bytes))),
         false => format!("sha256:{}", hex(&Sha256::digest(bytes))),
     };
-    // A hash of fixed length always reads back.
-    text.parse().unwrap_or_else(|_| like.clone())
-}
-
-fn sha256(bytes: &[u8]) -> Result<Digest, Fault> {
-    let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("sha256:{hex}").parse().map_err(|error| Fault::new("the digest could not be computed").because(error))
+    text.parse().map_err(|error| Fault::new("the digest could not be computed").because(error))
 }
 
 /// The fields that tell the four types apart, whatever the headers say.
@@ -58,10 +52,7 @@ struct Outline {
 
 /// Read a manifest. `claimed` is the digest in the header; other bytes than it says are refused.
 pub(crate) fn read(bytes: &[u8], claimed: Option<&Digest>) -> Result<ReadManifest, Fault> {
-    let digest = match claimed {
-        Some(claimed) => digest_of(bytes, claimed),
-        None => sha256(bytes)?,
-    };
+    let digest = digest_of(bytes, claimed)?;
     if let Some(claimed) = claimed.filter(|claimed| **claimed != digest) {
         return Err(Fault::new(format!("the manifest has other content than its digest {} says", claimed.short())));
     }
@@ -171,8 +162,11 @@ mod tests {
     fn other_bytes_than_the_digest_says_are_refused() {
         let digest: Digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
         assert!(read(b"{}", Some(&digest)).is_err());
-        let right = digest_of(b"{}", &digest);
+        let right = digest_of(b"{}", Some(&digest)).unwrap();
         assert!(read(b"{}", Some(&right)).is_ok());
+        let longer: Digest = format!("sha512:{}", "0".repeat(128)).parse().unwrap();
+        assert!(read(b"{}", Some(&longer)).is_err());
+        assert!(read(b"{}", Some(&digest_of(b"{}", Some(&longer)).unwrap())).is_ok());
     }
 
     #[test]

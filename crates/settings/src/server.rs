@@ -119,10 +119,10 @@ pub struct ConfigRepositoryFile {
     /// `https://…`, `ssh://…` or `file://…`, without credentials in it.
     pub url: String,
     /// The branch whose `.tagboat.yaml` governs, and on which environments live that name no other. Default: `main`.
-    #[serde(default = "main_branch")]
+    #[serde(default = "BranchName::main")]
     pub branch: BranchName,
     /// The tenant it belongs to. Default: `default`.
-    #[serde(default = "default_tenant")]
+    #[serde(default)]
     pub tenant: TenantName,
     /// For `https://`.
     #[serde(default)]
@@ -136,16 +136,6 @@ pub struct ConfigRepositoryFile {
     /// Whether credentials may travel over `http://` to another machine. Default: false.
     #[serde(default)]
     pub insecure: bool,
-}
-
-fn main_branch() -> BranchName {
-    #[expect(clippy::expect_used, reason = "a constant that a test reads")]
-    "main".parse().expect("`main` is a branch name")
-}
-
-fn default_tenant() -> TenantName {
-    #[expect(clippy::expect_used, reason = "a constant that a test reads")]
-    "default".parse().expect("`default` is a tenant name")
 }
 
 /// User name and password (or token) for http.
@@ -202,7 +192,7 @@ pub struct ReceiverFile {
     /// Who sends.
     pub kind: ReceiverKind,
     /// The tenant that what is sent here belongs to. Default: `default`.
-    #[serde(default = "default_tenant")]
+    #[serde(default)]
     pub tenant: TenantName,
     /// Files with the credential (several during a rotation): for `distribution` the whole `Authorization` header,
     /// for `generic` the signing secret.

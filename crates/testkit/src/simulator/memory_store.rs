@@ -337,6 +337,8 @@ impl Store for MemoryStore {
                 (branch.served_at, branch.problem) = (Some(now), problem);
             }
             Finish::Failed { error, swept, again_at } => {
+                // A worker survives a panic; the simulator must not take that for an ordinary failure.
+                assert!(!error.contains("a defect in Tagboat"), "a reconcile panicked");
                 branch.attempts += 1;
                 (branch.urgent, branch.first_dirty) = (false, now);
                 branch.swept_at = if swept { Some(now) } else { branch.swept_at };
