@@ -193,6 +193,27 @@ fn the_cheap_look_finds_short_and_split_names() {
 }
 
 #[test]
+fn an_edit_that_would_change_more_than_its_value_is_refused() {
+    let text = "a: one\nb: two # three\nc: [four, five]\n";
+    let edit = |span: std::ops::Range<usize>, new: &str| Edit { span, text: new.to_owned() };
+    let refused = |edits: &[Edit]| apply(text.as_bytes(), edits).is_err();
+    assert_eq!(apply(text.as_bytes(), &[edit(3..6, "1.2.3")]).unwrap(), text.replace("one", "1.2.3").as_bytes());
+    for (what, wrong) in [
+        ("a new key", edit(3..6, "one\nz: 1")),
+        ("a part of a scalar", edit(3..5, "x")),
+        ("a scalar that becomes a mapping", edit(3..6, "x: y")),
+        ("a scalar that becomes a comment", edit(3..6, "# x")),
+        ("one item that becomes two", edit(26..30, "x, y")),
+        ("an anchor", edit(3..6, "&x one")),
+        ("a tag of YAML", edit(3..6, "!!int 1")),
+        ("a quote that swallows the next line", edit(3..6, "\"one")),
+    ] {
+        assert!(refused(std::slice::from_ref(&wrong)), "{what}: {wrong:?}");
+    }
+    assert!(refused(&[edit(3..6, "x"), edit(4..6, "y")]), "edits that overlap");
+}
+
+#[test]
 fn hostile_files_are_refused_and_do_not_stop_the_process() {
     let deep = "[".repeat(100_000);
     let bomb = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nimage: ghcr.io/acme/web:1.4.0\n";
