@@ -7,7 +7,9 @@ mod decision;
 mod event;
 mod image;
 mod name;
+mod platform;
 mod reference;
+mod signature;
 mod time;
 
 pub use decision::{Decision, Outcome, Reason};
@@ -17,5 +19,7 @@ pub use name::{
     BranchKey, BranchName, CommitId, DecisionId, DeliveryId, EntryName, EnvironmentName, EventId, NameError,
     ReceiverName, RepositoryName, TenantName,
 };
+pub use platform::{Platform, PlatformError};
 pub use reference::{Edit, Format, Parts, Pin, Reference, Scalar, ScalarStyle, is_reserved_path};
-pub use time::{Duration, DurationError, Timestamp};
+pub use signature::{Identity, SignatureRule};
+pub use time::{Duration, DurationError, Timestamp, TimestampError};

@@ -35,6 +35,23 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// Why a text is no point in time.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{text}` is not a point in time; write it as RFC 3339 does: `2026-11-21T09:30:00Z`")]
+pub struct TimestampError {
+    text: String,
+}
+
+/// RFC 3339, with any offset.
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, TimestampError> {
+        let point: jiff::Timestamp = text.parse().map_err(|_| TimestampError { text: text.to_owned() })?;
+        Ok(Self(point.as_millisecond()))
+    }
+}
+
 /// A length of time, written `250ms`, `2s`, `10m`, `24h`, `7d` or joined as `1h30m`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
@@ -151,5 +168,7 @@ mod tests {
     fn a_point_in_time_prints_as_rfc_3339() {
         assert_eq!(Timestamp(1_700_000_000_123).to_string(), "2023-11-14T22:13:20Z");
         assert_eq!(Timestamp(i64::MAX).to_string(), "9223372036854775807 ms");
+        assert_eq!("2023-11-14T23:13:20.123+01:00".parse(), Ok(Timestamp(1_700_000_000_123)));
+        assert!("yesterday".parse::<Timestamp>().is_err() && "2023-11-14".parse::<Timestamp>().is_err());
     }
 }

@@ -12,7 +12,7 @@ mod store;
 
 pub use clock::{Clock, Ids};
 pub use progress::{Progress, Step};
-pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind};
+pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind, Verification};
 pub use repository::{
     BlobId, FileEntry, NewCommit, NewFile, Push, PushOutcome, Repository, RepositoryError, RepositoryErrorKind,
 };

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tagboat_model::{Digest, Duration, ImageName, Tag};
+use tagboat_model::{Digest, Duration, ImageName, Platform, SignatureRule, Tag, Timestamp};
 use thiserror::Error;
 
 /// A registry, or all of them: the image's name says which.
@@ -17,6 +17,26 @@ pub trait Registry: Send + Sync {
 
     /// Every tag. Complete, or an error: never a part of the list.
     async fn tags(&self, image: &ImageName) -> Result<Vec<Tag>, RegistryError>;
+
+    /// Whether the manifest with `digest` carries a signature that satisfies `rule`.
+    async fn verify(
+        &self,
+        image: &ImageName,
+        digest: &Digest,
+        rule: &SignatureRule,
+    ) -> Result<Verification, RegistryError>;
+}
+
+/// What became of looking for a signature.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verification {
+    /// A signature was found that satisfies the rule.
+    Verified,
+    /// There is none, or none that satisfies the rule.
+    Unverified {
+        /// Why, in words for people.
+        detail: String,
+    },
 }
 
 /// A manifest, as far as choosing needs it. The same for ever for one digest.
@@ -29,6 +49,11 @@ pub struct ManifestDescription {
     pub kind: ManifestKind,
     /// The commit it was built from, by the label `org.opencontainers.image.revision`.
     pub revision: Option<String>,
+    /// When it was built, by the annotation or label `org.opencontainers.image.created`, else by the configuration.
+    /// `None` where nothing says so, or only a placeholder (1970, 1980) does.
+    pub created: Option<Timestamp>,
+    /// The platforms it is for. Empty where it is no image.
+    pub platforms: Vec<Platform>,
 }
 
 /// What a manifest describes.

@@ -16,10 +16,13 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode, header};
 use secrecy::SecretString;
-use tagboat_model::{Digest, ImageName, Tag};
-use tagboat_ports::{ManifestDescription, Registry, RegistryError};
+use tagboat_model::{Digest, ImageName, SignatureRule, Tag};
+use tagboat_ports::{ManifestDescription, Registry, RegistryError, Verification};
 
-use crate::client::{Client, Fault};
+use crate::{
+    client::{Client, Fault},
+    manifest::{Detail, ReadManifest},
+};
 
 /// How one registry is reached, where that differs from an anonymous request over https.
 #[derive(Debug, Clone, Default)]
@@ -69,30 +72,61 @@ impl Registry for OciRegistries {
 
     async fn describe(&self, image: &ImageName, tag: &Tag) -> Result<Option<ManifestDescription>, RegistryError> {
         let explain = |fault: Fault| fault.during(format!("read the manifest of tag {tag} of"), image);
-        let path = format!("manifests/{tag}");
-        let answer = self.client.send(Method::GET, image, &path, manifest::ACCEPT).await.map_err(explain)?;
-        if answer.status() == StatusCode::NOT_FOUND {
-            return Ok(None);
-        }
-        let claimed = manifest::header_digest(answer.headers());
-        let bytes = client::bounded_body(answer).await.map_err(explain)?;
-        let read = manifest::read(&bytes, claimed.as_ref()).map_err(explain)?;
-        let revision = match &read.config {
-            Some(config) => {
-                let blob = self.client.blob(image, config).await.map_err(explain)?;
-                manifest::revision(&blob)
-            }
-            None => None,
-        };
-        Ok(Some(ManifestDescription { digest: read.digest, kind: read.kind, revision }))
+        let Some(read) = self.manifest(image, tag.as_str(), None).await.map_err(explain)? else { return Ok(None) };
+        self.complete(image, read).await.map(Some).map_err(explain)
     }
 
     async fn tags(&self, image: &ImageName) -> Result<Vec<Tag>, RegistryError> {
         self.all_tags(image).await.map_err(|fault| fault.during("list the tags of".to_owned(), image))
     }
+
+    async fn verify(&self, _: &ImageName, _: &Digest, _: &SignatureRule) -> Result<Verification, RegistryError> {
+        Ok(Verification::Unverified { detail: "signatures cannot be checked yet".to_owned() })
+    }
 }
 
 impl OciRegistries {
+    /// The manifest that a tag or digest names; `None` when there is none. `expected` is its digest, where known.
+    async fn manifest(
+        &self,
+        image: &ImageName,
+        reference: &str,
+        expected: Option<&Digest>,
+    ) -> Result<Option<ReadManifest>, Fault> {
+        let path = format!("manifests/{reference}");
+        let answer = self.client.send(Method::GET, image, &path, manifest::ACCEPT).await?;
+        if answer.status() == StatusCode::NOT_FOUND {
+            return Ok(None);
+        }
+        let claimed = manifest::header_digest(answer.headers());
+        let bytes = client::bounded_body(answer).await?;
+        manifest::read(&bytes, expected.or(claimed.as_ref())).map(Some)
+    }
+
+    /// Read on where a manifest does not say all: its configuration, or for an index that of its first image.
+    async fn complete(&self, image: &ImageName, read: ReadManifest) -> Result<ManifestDescription, Fault> {
+        let ReadManifest { digest, kind, detail, mut platforms, mut built } = read;
+        let config = match detail {
+            Some(Detail::Image(child)) if !built.is_complete() => {
+                let child = self.manifest(image, child.as_str(), Some(&child)).await?;
+                // An index may arrive before its images do.
+                child.and_then(|child| {
+                    built = std::mem::take(&mut built).or(child.built);
+                    child.detail
+                })
+            }
+            other => other,
+        };
+        if let Some(Detail::Configuration(config)) = config {
+            let (said, platform) = manifest::configuration(&self.client.blob(image, &config).await?);
+            built = built.or(said);
+            if platforms.is_empty() {
+                platforms.extend(platform);
+            }
+        }
+        Ok(ManifestDescription { digest, kind, revision: built.revision, created: built.created, platforms })
+    }
+
     async fn all_tags(&self, image: &ImageName) -> Result<Vec<Tag>, Fault> {
         let mut path = format!("tags/list?n={TAGS_A_PAGE}");
         let mut tags = Vec::new();

@@ -1,11 +1,13 @@
 //! What a manifest describes. Only its content decides: charts, signatures and attestations share the media
 //! type of images. Types: OCI image specification 1.1 and Docker's image manifest version 2.
 
+use std::collections::BTreeMap;
+
 use oci_spec::image::{Arch, ImageConfiguration, ImageIndex, ImageManifest, MediaType, Os};
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256, Sha512};
-use tagboat_model::Digest;
+use tagboat_model::{Digest, Platform, Timestamp};
 use tagboat_ports::ManifestKind;
 
 use crate::client::Fault;
@@ -16,13 +18,56 @@ pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, applic
 
 const IMAGE_CONFIGS: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
-const REVISION_LABEL: &str = "org.opencontainers.image.revision";
+const REVISION: &str = "org.opencontainers.image.revision";
+/// Where the moment of the build is looked for, best first, as Kargo does.
+const CREATED: [&str; 2] = ["org.opencontainers.image.created", "org.label-schema.build-date"];
+/// Reproducible builds write 1970, 1980 or the year 1 into `created`: no moment at which anything was built.
+const LATEST_PLACEHOLDER: Timestamp = Timestamp(315_619_200_000);
 
 pub(crate) struct ReadManifest {
     pub(crate) digest: Digest,
     pub(crate) kind: ManifestKind,
-    /// Where the labels are, for a single image.
-    pub(crate) config: Option<Digest>,
+    /// Where more is said: the configuration of a single image, the first image of an index.
+    pub(crate) detail: Option<Detail>,
+    /// The platforms of an index. Those of a single image stand in its configuration.
+    pub(crate) platforms: Vec<Platform>,
+    /// What annotations say.
+    pub(crate) built: Built,
+}
+
+/// A further document about an image.
+pub(crate) enum Detail {
+    /// The blob with labels, platform and the moment of the build.
+    Configuration(Digest),
+    /// The manifest of one platform, in an index.
+    Image(Digest),
+}
+
+/// From what and when an image was built, as far as a document says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Built {
+    pub(crate) revision: Option<String>,
+    pub(crate) created: Option<Timestamp>,
+}
+
+impl Built {
+    fn from_labels<'l>(labels: impl Fn(&str) -> Option<&'l String>) -> Self {
+        let created = CREATED.iter().find_map(|label| moment(labels(label)?));
+        Self { revision: labels(REVISION).cloned(), created }
+    }
+
+    /// What is missing here is taken from there.
+    pub(crate) fn or(self, other: Self) -> Self {
+        Self { revision: self.revision.or(other.revision), created: self.created.or(other.created) }
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.revision.is_some() && self.created.is_some()
+    }
+}
+
+fn moment(text: &str) -> Option<Timestamp> {
+    text.parse().ok().filter(|moment| *moment > LATEST_PLACEHOLDER)
 }
 
 /// What a registry says the digest is.
@@ -48,6 +93,8 @@ struct Outline {
     config: Option<serde_json::Value>,
     artifact_type: Option<String>,
     subject: Option<serde_json::Value>,
+    #[serde(default)]
+    annotations: BTreeMap<String, String>,
 }
 
 /// Read a manifest. `claimed` is the digest in the header; other bytes than it says are refused.
@@ -58,57 +105,87 @@ pub(crate) fn read(bytes: &[u8], claimed: Option<&Digest>) -> Result<ReadManifes
     }
     let outline: Outline =
         serde_json::from_slice(bytes).map_err(|error| Fault::new("the manifest is not JSON").because(error))?;
-    let (kind, config) = match (&outline.manifests, &outline.config) {
-        (Some(_), Some(_)) => (other("a document that is both an index and a manifest"), None),
-        _ if outline.subject.is_some() => (other("an artifact about another image (it has a `subject`)"), None),
-        (Some(_), None) => (index(bytes), None),
-        (None, Some(_)) => single(bytes, outline.artifact_type),
-        (None, None) => (other("a manifest of schema 1, or none at all"), None),
+    let mut read = ReadManifest {
+        digest,
+        kind: ManifestKind::Image,
+        detail: None,
+        platforms: Vec::new(),
+        built: Built::from_labels(|label| outline.annotations.get(label)),
     };
-    Ok(ReadManifest { digest, kind, config })
+    match (&outline.manifests, &outline.config) {
+        (Some(_), Some(_)) => read.kind = other("a document that is both an index and a manifest"),
+        _ if outline.subject.is_some() => {
+            read.kind = other("an artifact about another image (it has a `subject`)");
+        }
+        (Some(_), None) => index(bytes, &mut read),
+        (None, Some(_)) => match single(bytes, outline.artifact_type) {
+            Ok(config) => read.detail = config.map(Detail::Configuration),
+            Err(detail) => read.kind = other(detail),
+        },
+        (None, None) => read.kind = other("a manifest of schema 1, or none at all"),
+    }
+    Ok(read)
 }
 
 fn other(detail: impl Into<String>) -> ManifestKind {
     ManifestKind::Other { detail: detail.into() }
 }
 
-fn single(bytes: &[u8], artifact_type: Option<String>) -> (ManifestKind, Option<Digest>) {
+/// The digest of the configuration, or what it is instead of an image.
+fn single(bytes: &[u8], artifact_type: Option<String>) -> Result<Option<Digest>, String> {
     if let Some(artifact_type) = artifact_type {
-        return (other(format!("an artifact of type `{artifact_type}`")), None);
+        return Err(format!("an artifact of type `{artifact_type}`"));
     }
     let Ok(manifest) = ImageManifest::from_reader(bytes) else {
-        return (other("a manifest that does not follow the OCI specification"), None);
+        return Err("a manifest that does not follow the OCI specification".to_owned());
     };
     let config = manifest.config();
     let media_type = config.media_type().to_string();
     if !IMAGE_CONFIGS.contains(&media_type.as_str()) {
-        return (other(format!("an artifact with a configuration of type `{media_type}`")), None);
+        return Err(format!("an artifact with a configuration of type `{media_type}`"));
     }
-    (ManifestKind::Image, config.digest().to_string().parse().ok())
+    Ok(config.digest().to_string().parse().ok())
 }
 
-fn index(bytes: &[u8]) -> ManifestKind {
+fn index(bytes: &[u8], read: &mut ReadManifest) {
     let Ok(index) = ImageIndex::from_reader(bytes) else {
-        return other("an index that does not follow the OCI specification");
+        read.kind = other("an index that does not follow the OCI specification");
+        return;
     };
     if let Some(artifact_type) = index.artifact_type() {
-        return other(format!("an artifact of type `{artifact_type}`"));
+        read.kind = other(format!("an artifact of type `{artifact_type}`"));
+        return;
     }
     // Attestations stand in an index as children for the platform `unknown/unknown`.
     let unknown = |os: &Os, arch: &Arch| os.to_string() == "unknown" && arch.to_string() == "unknown";
-    let has_image = index.manifests().iter().any(|child| {
+    let mut images = index.manifests().iter().filter(|child| {
         let manifest = matches!(child.media_type(), MediaType::ImageManifest | MediaType::Other(_));
         manifest
             && child.artifact_type().is_none()
             && !child.platform().as_ref().is_some_and(|p| unknown(p.os(), p.architecture()))
     });
-    if has_image { ManifestKind::Image } else { other("an index without any image") }
+    let platform = |p: &oci_spec::image::Platform| platform(p.os(), p.architecture(), p.variant().as_deref());
+    read.platforms = images.clone().filter_map(|child| platform(child.platform().as_ref()?)).collect();
+    match images.next() {
+        Some(first) => read.detail = first.digest().to_string().parse().ok().map(Detail::Image),
+        None => read.kind = other("an index without any image"),
+    }
 }
 
-/// The commit that an image says it was built from.
-pub(crate) fn revision(config: &[u8]) -> Option<String> {
-    let configuration = ImageConfiguration::from_reader(config).ok()?;
-    configuration.config().as_ref()?.labels().as_ref()?.get(REVISION_LABEL).cloned()
+fn platform(os: &Os, architecture: &Arch, variant: Option<&str>) -> Option<Platform> {
+    let variant = variant.filter(|variant| !variant.is_empty()).map(|variant| format!("/{variant}"));
+    format!("{os}/{architecture}{}", variant.unwrap_or_default()).parse().ok()
+}
+
+/// What a configuration says: from what and when the image was built, and for which platform.
+pub(crate) fn configuration(bytes: &[u8]) -> (Built, Option<Platform>) {
+    let Ok(configuration) = ImageConfiguration::from_reader(bytes) else { return (Built::default(), None) };
+    let labels = configuration.config().as_ref().and_then(|config| config.labels().as_ref());
+    let built = Built::from_labels(|label| labels?.get(label));
+    // A label may be inherited from the base image, which is older than what was built on it.
+    let created = built.created.max(configuration.created().as_deref().and_then(moment));
+    let platform = platform(configuration.os(), configuration.architecture(), configuration.variant().as_deref());
+    (Built { created, ..built }, platform)
 }
 
 #[cfg(test)]
@@ -170,9 +247,39 @@ mod tests {
     }
 
     #[test]
-    fn the_revision_label_is_read() {
-        let config = br#"{"architecture":"amd64","os":"linux","rootfs":{"type":"layers","diff_ids":[]},"config":{"Labels":{"org.opencontainers.image.revision":"abc"}}}"#;
-        assert_eq!(revision(config).as_deref(), Some("abc"));
-        assert_eq!(revision(b"{}"), None);
+    fn a_configuration_tells_from_what_when_and_for_which_platform() {
+        let config = |created: &str, label: &str| {
+            format!(
+                r#"{{"created":"{created}","architecture":"arm64","os":"linux","rootfs":{{"type":"layers","diff_ids":[]}},"config":{{"Labels":{{"org.opencontainers.image.revision":"abc","org.opencontainers.image.created":"{label}"}}}}}}"#
+            )
+        };
+        let read = |created: &str, label: &str| {
+            let (built, platform) = configuration(config(created, label).as_bytes());
+            assert_eq!(
+                (built.revision.as_deref(), platform.unwrap().to_string()),
+                (Some("abc"), "linux/arm64".to_owned())
+            );
+            built.created.map(|created| created.to_string())
+        };
+        let (old, new) = ("2024-01-02T03:04:05Z", "2025-01-02T03:04:05.123456789Z");
+        assert_eq!(read(new, old).as_deref(), Some("2025-01-02T03:04:05Z"), "the label is the base image's");
+        assert_eq!(read("1970-01-01T00:00:00Z", old).as_deref(), Some(old), "a reproducible build with a label");
+        for placeholder in ["1970-01-01T00:00:00Z", "0001-01-01T00:00:00Z", "1980-01-01T00:00:01Z"] {
+            assert_eq!(read(placeholder, ""), None, "{placeholder}");
+        }
+        assert_eq!(configuration(b"{}"), (Built::default(), None));
+    }
+
+    #[test]
+    fn an_index_tells_its_platforms_and_an_image_to_read_on() {
+        let children = [child("unknown", "unknown"), child("linux", "amd64"), child("linux", "arm64")].join(",");
+        let json = format!(
+            r#"{{"schemaVersion":2,"manifests":[{children}],"annotations":{{"org.opencontainers.image.created":"2024-01-02T03:04:05Z"}}}}"#
+        );
+        let read = read(json.as_bytes(), None).unwrap();
+        let platforms: Vec<String> = read.platforms.iter().map(ToString::to_string).collect();
+        assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
+        assert!(matches!(read.detail, Some(Detail::Image(_))) && !read.built.is_complete());
+        assert_eq!(read.built.created.unwrap().to_string(), "2024-01-02T03:04:05Z");
     }
 }

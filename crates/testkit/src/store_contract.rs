@@ -234,6 +234,8 @@ async fn interests_and_observations_are_kept(store: &dyn Store) {
         digest: format!("sha256:{}", c.repeat(64)).parse().unwrap(),
         kind: ManifestKind::Image,
         revision: Some("abc".to_owned()),
+        created: Some(at(1)),
+        platforms: vec!["linux/amd64".parse().unwrap()],
     };
     let seen = |c: &str| Observation { image: web(), tag: "1.0.0".parse().unwrap(), manifest: manifest(c) };
     let tenant = "default".parse().unwrap();
