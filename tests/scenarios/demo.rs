@@ -20,7 +20,7 @@ fn the_demo_shows_every_step_and_leaves_nothing() {
         "dev: 1.4.0 -> 1.5.0",
         "1.5.0 is the best tag that semver `^1.4` admits",
         "prod: stays at 1.4.0",
-        "1.5.0 is outside the range `~1.4`",
+        "1.5.0 is outside range `~1.4`",
         "apps/dev/deployment.yaml",
         "acme/web:1.5.0\" # moved by Tagboat",
         "apps/dev/jobs-values.yaml",

@@ -10,7 +10,7 @@ use crate::{report, root};
 const PURE: [(&str, &[&str]); 6] = [
     ("tagboat-model", &["serde", "thiserror", "schemars", "jiff"]),
     ("tagboat-intake", &["serde", "serde_json", "thiserror", "hmac", "sha2", "subtle", "base64", "secrecy", "globset"]),
-    ("tagboat-policy", &["serde", "thiserror", "schemars", "semver"]),
+    ("tagboat-policy", &["serde", "thiserror", "schemars", "semver", "regex"]),
     ("tagboat-manifest", &["thiserror", "granit-parser", "memchr"]),
     ("tagboat-promotion", &["serde", "serde_json", "thiserror", "globset", "sha2"]),
     ("tagboat-settings", &["serde", "serde_json", "thiserror", "schemars", "serde-saphyr", "strsim"]),

@@ -85,16 +85,19 @@ mod tests {
             entry: name.parse().unwrap(),
             references: found.into_iter().filter(|reference| reference.image == image).collect(),
             image,
-            policy: Policy::Semver(Semver { range: "^1".parse().unwrap() }),
+            selection: Policy::Semver(Semver { range: "^1".parse().unwrap() }).into(),
             pin: Pin::Keep,
-            allow_downgrade: false,
             resolved: Vec::new(),
             unreadable: Vec::new(),
             claimed_by: None,
             candidates: vec![Candidate {
                 tag: "1.1.0".parse().unwrap(),
+                known: Default::default(),
                 state: CandidateState::Confirmed { digest: format!("sha256:{}", "0".repeat(64)).parse().unwrap() },
             }],
+            further: 0,
+            passed_over: Vec::new(),
+            unread: 0,
             registry_unavailable: None,
         }
     }

@@ -37,6 +37,14 @@ pub enum ReconcileError {
     /// The repository file has an error.
     #[error("nothing is changed until it is mended: {0}")]
     Configuration(#[source] Problem),
+    /// A key that signatures are checked with is not there.
+    #[error(
+        "nothing is changed until it is mended: .tagboat.yaml: `keyFile` names {path}, and the governing branch has no public key (PEM) there"
+    )]
+    NoKeyFile {
+        /// The path.
+        path: String,
+    },
     /// Two environments contain one file.
     #[error("nothing is changed until it is mended: .tagboat.yaml: {0}")]
     Overlap(#[source] tagboat_promotion::Overlap),

@@ -3,20 +3,25 @@
 //! The registry is asked as little as possible: about an image only when an event, a sweep or an earlier
 //! sight gives a reason, about tags best first, and no further once one is confirmed.
 
+mod candidates;
 mod files;
 mod registry;
 
 use std::collections::BTreeMap;
 
-use tagboat_model::{BranchKey, BranchName, CommitId, ImageName, Pin, Reference, Tag};
-use tagboat_policy::Policy;
+use tagboat_model::{BranchKey, BranchName, CommitId, ImageName, Pin, Reference, Tag, Timestamp};
 use tagboat_ports::{EventRecord, FileEntry, Step, Work};
-use tagboat_promotion::{Candidate, CandidateState, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts};
+use tagboat_promotion::{
+    Candidate, CandidateState, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts, Verify,
+};
 use tagboat_settings::RepositorySettings;
 
 use crate::{
     ConfigRepository, Engine, ReconcileError,
-    gather::registry::{Inquiry, Looked},
+    gather::{
+        candidates::Answer,
+        registry::{Inquiry, Looked},
+    },
 };
 
 /// What was gathered, with what is needed to act on it.
@@ -30,14 +35,15 @@ pub(crate) struct Gathered {
     pub(crate) missed: Vec<ImageName>,
     /// The first registry that could not be asked, if any.
     pub(crate) unavailable: Option<tagboat_ports::RegistryError>,
+    /// When something that is waited for is to be looked at again.
+    pub(crate) again_at: Option<Timestamp>,
 }
 
 /// One image entry in one environment, with the references found.
 struct Asked<'s> {
     environment: &'s Environment,
-    entry: &'s ImageEntry,
-    policy: &'s Policy,
-    pin: Pin,
+    /// As it holds there.
+    entry: ImageEntry,
     references: Vec<Reference>,
     unreadable: Vec<(String, String)>,
 }
@@ -91,8 +97,8 @@ impl Engine {
             }
             facts.environments.push(EnvironmentFacts { name: environment.name.clone(), images });
         }
-        let Looked { listed, missed, unavailable } = inquiry.finish().await?;
-        Ok(Gathered { facts, files: found.into_texts(), listed, missed, unavailable })
+        let Looked { listed, missed, unavailable, again_at } = inquiry.finish().await?;
+        Ok(Gathered { facts, files: found.into_texts(), listed, missed, unavailable, again_at })
     }
 
     /// The repository file of the governing branch, which governs other branches too. `tree` is that of the branch.
@@ -143,19 +149,12 @@ fn ask<'s>(settings: &'s RepositorySettings, environments: &[&'s Environment], f
     let pairs =
         environments.iter().flat_map(|environment| settings.images.iter().map(move |entry| (*environment, entry)));
     let asked = |(environment, entry): (&'s Environment, &'s ImageEntry)| {
-        let other = environment.overrides.get(&entry.name);
-        let pin = other.and_then(|other| other.pin).unwrap_or(entry.pin);
+        let entry = entry.within(environment);
         let mut references = found.references(&environment.name, &entry.image);
         // A bare name (a base that a kustomization completes, a chart's default) is meant to have no version here.
-        references.retain(|reference| pin != Pin::Keep || reference.is_written_as(pin));
-        Asked {
-            environment,
-            entry,
-            policy: other.and_then(|other| other.policy.as_ref()).unwrap_or(&entry.policy),
-            pin,
-            references,
-            unreadable: found.unreadable(&environment.name, &entry.image),
-        }
+        references.retain(|reference| entry.pin != Pin::Keep || reference.is_written_as(entry.pin));
+        let unreadable = found.unreadable(&environment.name, &entry.image);
+        Asked { environment, entry, references, unreadable }
     };
     pairs.map(asked).collect()
 }
@@ -173,14 +172,16 @@ async fn image_facts(
     let mut facts = ImageFacts {
         entry: asked.entry.name.clone(),
         image: image.clone(),
-        policy: asked.policy.clone(),
-        pin: asked.pin,
-        allow_downgrade: asked.entry.allow_downgrade,
+        selection: asked.entry.selection.clone(),
+        pin: asked.entry.pin,
         references: asked.references.clone(),
         resolved: Vec::new(),
         unreadable: asked.unreadable.clone(),
         claimed_by: claimed_by.map(|entry| entry.name.clone()),
         candidates: Vec::new(),
+        further: 0,
+        passed_over: Vec::new(),
+        unread: 0,
         registry_unavailable: None,
     };
     if facts.references.is_empty() || facts.claimed_by.is_some() {
@@ -188,15 +189,19 @@ async fn image_facts(
         let worth_saying = !event_tags.is_empty() || facts.claimed_by.is_some() || !facts.unreadable.is_empty();
         return Ok(worth_saying.then_some(facts));
     }
-    facts.resolved = inquiry.resolve(&facts).await?;
-    match inquiry.candidates(&facts, &event_tags).await? {
-        None => return Ok(None),
-        Some(Ok(candidates)) => facts.candidates = candidates,
-        Some(Err(detail)) => {
+    let rule = match &asked.entry.verify {
+        Some(Verify::Rule(rule)) => Some(rule),
+        // Keys were read with the repository file.
+        Some(Verify::KeyFile(_)) | None => None,
+    };
+    match inquiry.candidates(facts.clone(), rule, &event_tags).await? {
+        Answer::Nothing => Ok(None),
+        Answer::Facts(found) => Ok(Some(*found)),
+        Answer::Down(detail) => {
             facts.registry_unavailable = Some(detail);
-            let unasked = |tag| Candidate { tag, state: CandidateState::Unasked };
+            let unasked = |tag| Candidate { tag, known: Default::default(), state: CandidateState::Unasked };
             facts.candidates = event_tags.into_iter().map(unasked).collect();
+            Ok(Some(facts))
         }
     }
-    Ok(Some(facts))
 }

@@ -59,7 +59,10 @@ impl Engine {
         }
         match gathered.unavailable {
             Some(error) => Err(ReconcileError::Registry { error, swept: sweeping }),
-            None => Ok(Some(Finish::Served { head: Some(newest), swept: sweeping, problem: blocked(&edited) })),
+            None => {
+                let (problem, again_at) = (blocked(&edited), gathered.again_at);
+                Ok(Some(Finish::Served { head: Some(newest), swept: sweeping, problem, again_at }))
+            }
         }
     }
 
@@ -67,7 +70,7 @@ impl Engine {
     async fn without_branch(&self, work: &Work, config: &ConfigRepository) -> Result<Option<Finish>, ReconcileError> {
         if work.key.branch != config.branch && !self.is_named(config, &work.key.branch).await? {
             self.ports.store.set_interests(work, &[]).await?;
-            return Ok(Some(Finish::Served { head: None, swept: true, problem: None }));
+            return Ok(Some(Finish::Served { head: None, swept: true, problem: None, again_at: None }));
         }
         Err(ReconcileError::NoBranch { branch: work.key.branch.to_string() })
     }

@@ -8,11 +8,12 @@ mod event;
 mod image;
 mod name;
 mod platform;
+mod reason;
 mod reference;
 mod signature;
 mod time;
 
-pub use decision::{Decision, Outcome, Reason};
+pub use decision::{Decision, Outcome};
 pub use event::{Event, ImagePushed, Trust};
 pub use image::{Digest, ImageError, ImageName, Tag, Version, WrittenImage};
 pub use name::{
@@ -20,6 +21,7 @@ pub use name::{
     ReceiverName, RepositoryName, TenantName,
 };
 pub use platform::{Platform, PlatformError};
+pub use reason::Reason;
 pub use reference::{Edit, Format, Parts, Pin, Reference, Scalar, ScalarStyle, is_reserved_path};
 pub use signature::{Identity, SignatureRule};
 pub use time::{Duration, DurationError, Timestamp, TimestampError};

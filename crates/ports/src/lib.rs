@@ -9,6 +9,7 @@ mod progress;
 mod registry;
 mod repository;
 mod store;
+mod tags;
 
 pub use clock::{Clock, Ids};
 pub use progress::{Progress, Step};
@@ -18,5 +19,6 @@ pub use repository::{
 };
 pub use store::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,
-    Observation, PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+    PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
 };
+pub use tags::{Announcement, MOST_REPLACED, Observation, ObservedTag, Sighting, TagMemory};

@@ -13,11 +13,11 @@ use tagboat_model::{
 };
 use thiserror::Error;
 
-use crate::ManifestDescription;
+use crate::TagMemory;
 
 /// The database. Every method is one transaction, durable when it returns.
 #[async_trait]
-pub trait Store: Send + Sync {
+pub trait Store: TagMemory {
     /// Store a delivery with its events, and mark dirty every branch that is interested in one of the images.
     /// A delivery whose key the receiver used before changes nothing.
     async fn accept(&self, delivery: NewDelivery) -> Result<Stored, StoreError>;
@@ -30,7 +30,7 @@ pub trait Store: Send + Sync {
     async fn know_branches(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError>;
 
     /// Mark dirty every branch whose last sweep is older than `interval` (plus up to a tenth, so that branches
-    /// do not sweep together). Returns when the next one is due.
+    /// do not sweep together), or that was to be looked at again by now. Returns when the next one is due.
     async fn mark_sweeps(&self, interval: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// Take a lease on the branch that has been due longest. `Err(when)` inside says when one will be due.
@@ -54,12 +54,6 @@ pub trait Store: Send + Sync {
 
     /// The images that a branch is interested in.
     async fn interests(&self, key: &BranchKey) -> Result<Vec<Interest>, StoreError>;
-
-    /// Remember that tags were read at the registry.
-    async fn observe(&self, tenant: &TenantName, seen: &[Observation], now: Timestamp) -> Result<(), StoreError>;
-
-    /// What was read of an image before, with descriptions.
-    async fn observations(&self, tenant: &TenantName, image: &ImageName) -> Result<Vec<Observation>, StoreError>;
 
     /// Which of `commits` Tagboat made for this tenant.
     async fn own_commits(&self, tenant: &TenantName, commits: &[String]) -> Result<Vec<String>, StoreError>;
@@ -199,6 +193,8 @@ pub enum Finish {
         swept: bool,
         /// What stands in the way of anything being done, for people.
         problem: Option<String>,
+        /// When to look again although nothing happened.
+        again_at: Option<Timestamp>,
     },
     /// It failed; try again at `again_at`.
     Failed {
@@ -218,17 +214,6 @@ pub struct Interest {
     pub image: ImageName,
     /// Whether it was looked at completely, the last time that it was to be.
     pub listed: bool,
-}
-
-/// A tag as it was read at the registry.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Observation {
-    /// The image.
-    pub image: ImageName,
-    /// The tag.
-    pub tag: Tag,
-    /// What it named.
-    pub manifest: ManifestDescription,
 }
 
 /// What a reconcile writes down before it acts.
@@ -338,7 +323,7 @@ pub struct BranchState {
     pub served_at: Option<Timestamp>,
     /// What went wrong last, or stands in the way, until it does no longer.
     pub problem: Option<String>,
-    /// When it is tried again, while it fails.
+    /// When it is tried again, while it fails or a version waits for something.
     pub again_at: Option<Timestamp>,
 }
 

@@ -2,48 +2,79 @@
 
 use std::cmp::Ordering;
 
-use tagboat_model::{Decision, EnvironmentName, Outcome, Pin, Reason, Reference, Tag, Version};
-use tagboat_policy::Policy;
+use tagboat_model::{Decision, EnvironmentName, Outcome, Pin, Reason, Reference, Tag, Timestamp, Version};
+use tagboat_policy::{Circumstances, Considered, Known, Selection};
 
 use crate::{Candidate, CandidateState, Facts, ImageFacts};
 
-/// A person reads a few reasons; the exact rest is counted.
-const MOST_REASONS_ABOUT_OTHERS: usize = 20;
+/// A person reads a few reasons of each kind; the exact rest is counted.
+const MOST_OF_A_KIND: usize = 5;
+/// More candidates than this are counted and not kept: the registry is asked about fewer in one go.
+const MOST_CANDIDATES: usize = 200;
 
 /// One decision for every image of every environment in `facts`, in their order.
 #[must_use]
 pub fn decide(facts: &Facts) -> Vec<Decision> {
-    facts
-        .environments
-        .iter()
-        .flat_map(|environment| environment.images.iter().map(|image| decide_image(&environment.name, image)))
-        .collect()
+    let decide = |(environment, image): (&EnvironmentName, &ImageFacts)| decide_image(environment, image, facts.now);
+    let images = facts.environments.iter().flat_map(|e| e.images.iter().map(|image| (&e.name, image)));
+    images.map(decide).collect()
 }
 
-/// The tags of `known` to ask the registry about, best first. The first that turns out to be an image decides;
-/// those below what runs already are left out, because nothing follows from them.
+/// What to ask the registry about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PutForward {
+    /// The tags to ask about, best first. The first that turns out to be good decides.
+    pub wanted: Vec<Considered>,
+    /// How many more there are, all lower than these.
+    pub further: usize,
+    /// Why the others are not worth asking about: grouped, the groups capped and counted.
+    pub passed_over: Vec<Reason>,
+    /// Those that cannot be placed before it is known when they were built.
+    pub unplaced: Vec<Tag>,
+}
+
+/// Judge the tags that are known, by all but their age, which may only be known once the registry was asked. Those
+/// below what runs already are passed over, because nothing follows from them. Tags that somebody spoke of stand
+/// first in `known`, so that their reasons are among those that are shown.
 #[must_use]
-pub fn wanted_tags(facts: &ImageFacts, known: &[Tag]) -> Vec<Tag> {
-    let floor = lowest_permitted(facts);
-    let above = |tag: &Tag| floor.is_none_or(|floor| facts.policy.compare(tag, floor) != Some(Ordering::Less));
-    facts.policy.ranked(known).into_iter().take_while(above).collect()
+pub fn put_forward(facts: &ImageFacts, known: &[Considered], now: Timestamp) -> PutForward {
+    let ageless = Selection { minimum_age: None, ..facts.selection.clone() };
+    let current = known_floor(facts, known);
+    let circumstances = Circumstances { current: current.as_ref().map(|floor| (&floor.tag, &floor.known)), now };
+    let consideration = ageless.consider(known, circumstances);
+    let mut wanted: Vec<Considered> = consideration.eligible().into_iter().cloned().collect();
+    let further = wanted.len().saturating_sub(MOST_CANDIDATES);
+    wanted.truncate(MOST_CANDIDATES);
+    let unplaced = consideration.reasons().filter_map(|reason| match reason {
+        Reason::BuildTimeUnknown { tag } => Some(tag),
+        _ => None,
+    });
+    let unplaced = if facts.selection.policy.is_by_build_time() { unplaced.collect() } else { Vec::new() };
+    PutForward { wanted, further, passed_over: consideration.refused(MOST_OF_A_KIND), unplaced }
 }
 
-/// Below this nothing is chosen.
-fn lowest_permitted(facts: &ImageFacts) -> Option<&Tag> {
-    if facts.allow_downgrade { None } else { floor(facts) }
+/// The greatest current value that the policy can order: below this nothing is chosen.
+fn floor(facts: &ImageFacts) -> Option<Considered> {
+    greatest_current(facts, |tag| facts.known(tag))
 }
 
-/// The greatest current value that the policy can order.
-fn floor(facts: &ImageFacts) -> Option<&Tag> {
+fn known_floor(facts: &ImageFacts, known: &[Considered]) -> Option<Considered> {
+    greatest_current(facts, |tag| {
+        known.iter().find(|known| known.tag == *tag).map(|found| found.known).unwrap_or_default()
+    })
+}
+
+fn greatest_current(facts: &ImageFacts, known: impl Fn(&Tag) -> Known) -> Option<Considered> {
     let written = facts.references.iter().filter_map(|reference| reference.tag.as_ref());
-    written
-        .chain(&facts.resolved)
-        .filter(|tag| facts.policy.compare(tag, tag).is_some())
-        .max_by(|left, right| facts.policy.compare(left, right).unwrap_or(Ordering::Equal))
+    let current = written.chain(&facts.resolved).map(|tag| Considered { tag: tag.clone(), known: known(tag) });
+    let selection = &facts.selection;
+    let compare = |left: &Considered, right: &Considered| {
+        selection.compare((&left.tag, &left.known), (&right.tag, &right.known)).unwrap_or(Ordering::Equal)
+    };
+    current.filter(|current| selection.orders(&current.tag, &current.known)).max_by(compare)
 }
 
-fn decide_image(environment: &EnvironmentName, facts: &ImageFacts) -> Decision {
+fn decide_image(environment: &EnvironmentName, facts: &ImageFacts, now: Timestamp) -> Decision {
     let mut current: Vec<String> = Vec::new();
     for reference in &facts.references {
         let value = reference.current();
@@ -51,7 +82,7 @@ fn decide_image(environment: &EnvironmentName, facts: &ImageFacts) -> Decision {
             current.push(value);
         }
     }
-    let (outcome, version, mut reasons) = conclude(facts, &current);
+    let (outcome, version, mut reasons) = conclude(facts, &current, now);
     for (file, detail) in &facts.unreadable {
         reasons.push(Reason::UnreadableFile { file: file.clone(), detail: detail.clone() });
     }
@@ -66,7 +97,7 @@ fn decide_image(environment: &EnvironmentName, facts: &ImageFacts) -> Decision {
     }
 }
 
-fn conclude(facts: &ImageFacts, current: &[String]) -> (Outcome, Option<Version>, Vec<Reason>) {
+fn conclude(facts: &ImageFacts, current: &[String], now: Timestamp) -> (Outcome, Option<Version>, Vec<Reason>) {
     if let Some(other) = &facts.claimed_by {
         return (
             Outcome::Blocked,
@@ -81,26 +112,36 @@ fn conclude(facts: &ImageFacts, current: &[String]) -> (Outcome, Option<Version>
         let reason = Reason::RegistryUnavailable { image: facts.image.clone(), detail: detail.clone() };
         return (Outcome::Nothing, None, vec![reason]);
     }
-    let confirmed: Vec<Version> = facts.candidates.iter().filter_map(confirmed).collect();
-    let tags: Vec<Tag> = confirmed.iter().map(|version| version.tag.clone()).collect();
-    let selected = facts.policy.ranked(&tags).into_iter().next();
-    let Some(version) = confirmed.into_iter().find(|version| Some(&version.tag) == selected.as_ref()) else {
-        return (Outcome::Nothing, None, nothing_selected(facts, current));
+    if facts.unread > 0 {
+        return (Outcome::Nothing, None, vec![Reason::BuildTimesUnread { count: facts.unread }]);
+    }
+    let floor = floor(facts);
+    let circumstances = Circumstances { current: floor.as_ref().map(|floor| (&floor.tag, &floor.known)), now };
+    let confirmed: Vec<&Candidate> = facts.candidates.iter().filter(|found| version(found).is_some()).collect();
+    let considered: Vec<Considered> = confirmed.iter().map(|candidate| candidate.considered()).collect();
+    let consideration = facts.selection.consider(&considered, circumstances);
+    let selected = confirmed.iter().find(|candidate| Some(&candidate.tag) == consideration.selected());
+    let Some(version) = selected.and_then(|candidate| version(candidate)) else {
+        let policy = facts.selection.policy.to_string();
+        let first = match &floor {
+            Some(_) => Reason::NothingBetter { current: current.join(", "), policy },
+            None => Reason::NoAdmittedTag { policy },
+        };
+        let mut reasons = vec![first];
+        reasons.extend(about_others(facts, None, circumstances));
+        return (Outcome::Nothing, None, reasons);
     };
-    let (outcome, mut reasons) = compare(facts, lowest_permitted(facts), &version);
+    let (outcome, mut reasons) = compare(facts, &version);
     if outcome == Outcome::Update && current.len() > 1 {
         reasons.push(Reason::ReferencesDisagree { versions: current.to_vec() });
     }
-    reasons.extend(about_others(facts, Some(&version.tag)));
+    reasons.extend(about_others(facts, Some(&version.tag), circumstances));
     (outcome, Some(version), reasons)
 }
 
-fn compare(facts: &ImageFacts, floor: Option<&Tag>, version: &Version) -> (Outcome, Vec<Reason>) {
-    if let Some(floor) = floor.filter(|floor| facts.policy.compare(&version.tag, floor) == Some(Ordering::Less)) {
-        let reason = Reason::BelowCurrent { tag: version.tag.clone(), current: floor.to_string() };
-        return (Outcome::Nothing, vec![reason]);
-    }
-    if matches!(facts.policy, Policy::Digest(_))
+fn compare(facts: &ImageFacts, version: &Version) -> (Outcome, Vec<Reason>) {
+    let follows = facts.selection.policy.followed().is_some();
+    if follows
         && facts.pin == Pin::Keep
         && let Some(reference) = facts.references.iter().find(|reference| reference.digest.is_none())
     {
@@ -114,9 +155,9 @@ fn compare(facts: &ImageFacts, floor: Option<&Tag>, version: &Version) -> (Outco
         return (Outcome::Nothing, vec![Reason::AlreadyThere { version: version.to_string() }]);
     }
     let tag = version.tag.clone();
-    let reason = match &facts.policy {
-        Policy::Digest(_) => Reason::Followed { tag, digest: version.digest.short().to_owned() },
-        Policy::Semver(_) => Reason::Selected { tag, policy: facts.policy.to_string() },
+    let reason = match follows {
+        true => Reason::Followed { tag, digest: version.digest.short().to_owned() },
+        false => Reason::Selected { tag, policy: facts.selection.policy.to_string() },
     };
     (Outcome::Update, vec![reason])
 }
@@ -124,7 +165,7 @@ fn compare(facts: &ImageFacts, floor: Option<&Tag>, version: &Version) -> (Outco
 /// A version that was pushed a second time with other content is not a new version.
 fn moved_tag(facts: &ImageFacts, version: &Version) -> Option<Reason> {
     let same_tag = |reference: &Reference| reference.tag.as_ref() == Some(&version.tag);
-    if matches!(facts.policy, Policy::Digest(_)) || !facts.references.iter().all(same_tag) {
+    if facts.selection.policy.followed().is_some() || !facts.references.iter().all(same_tag) {
         return None;
     }
     let written =
@@ -136,59 +177,78 @@ fn moved_tag(facts: &ImageFacts, version: &Version) -> Option<Reason> {
     })
 }
 
-fn nothing_selected(facts: &ImageFacts, current: &[String]) -> Vec<Reason> {
-    let policy = facts.policy.to_string();
-    let first = match floor(facts) {
-        Some(_) => Reason::NothingBetter { current: current.join(", "), policy },
-        None => Reason::NoAdmittedTag { policy },
-    };
-    let mut reasons = vec![first];
-    reasons.extend(about_others(facts, None));
-    reasons
-}
-
-/// One reason for each candidate that was not selected, capped, the rest counted.
-fn about_others(facts: &ImageFacts, selected: Option<&Tag>) -> Vec<Reason> {
+/// One reason for each candidate that was not selected, grouped, the groups capped and counted; then why others were
+/// no candidates.
+fn about_others(facts: &ImageFacts, selected: Option<&Tag>, circumstances: Circumstances<'_>) -> Vec<Reason> {
     // What runs needs no reason for not being asked about again.
     let runs = |candidate: &Candidate| {
         candidate.state == CandidateState::Unasked
             && facts.references.iter().any(|reference| reference.tag.as_ref() == Some(&candidate.tag))
     };
     let others = facts.candidates.iter().filter(|candidate| Some(&candidate.tag) != selected && !runs(candidate));
-    let mut reasons: Vec<Reason> = others.map(|candidate| about(facts, candidate, selected)).collect();
-    let more = reasons.len().saturating_sub(MOST_REASONS_ABOUT_OTHERS);
-    if more > 0 {
-        reasons.truncate(MOST_REASONS_ABOUT_OTHERS);
-        reasons.push(Reason::AndMore { count: more });
+    let reasons: Vec<Reason> = others.map(|candidate| about(facts, candidate, selected, circumstances)).collect();
+    let lowest = if selected.is_some() { "lowerThanSelected" } else { "notAskedYet" };
+    let mut grouped = Vec::new();
+    let mut codes: Vec<&'static str> = Vec::new();
+    for reason in &reasons {
+        if !codes.contains(&reason.code()) {
+            codes.push(reason.code());
+        }
     }
-    reasons
+    for code in codes {
+        let kind: Vec<&Reason> = reasons.iter().filter(|reason| reason.code() == code).collect();
+        let further = if code == lowest { facts.further } else { 0 };
+        let more = kind.len().saturating_sub(MOST_OF_A_KIND) + further;
+        grouped.extend(kind.into_iter().take(MOST_OF_A_KIND).cloned());
+        if more > 0 {
+            grouped.push(Reason::AndMore { count: more });
+        }
+    }
+    grouped.extend(facts.passed_over.iter().cloned());
+    grouped
 }
 
-fn about(facts: &ImageFacts, candidate: &Candidate, selected: Option<&Tag>) -> Reason {
+fn about(
+    facts: &ImageFacts,
+    candidate: &Candidate,
+    selected: Option<&Tag>,
+    circumstances: Circumstances<'_>,
+) -> Reason {
     let tag = candidate.tag.clone();
     match &candidate.state {
         CandidateState::Missing => Reason::NotAtRegistry { tag, image: facts.image.clone() },
         CandidateState::NotAnImage { detail } => Reason::NotAnImage { tag, detail: detail.clone() },
         CandidateState::OwnCommit { revision } => Reason::BuiltFromOwnCommit { tag, revision: revision.clone() },
+        CandidateState::MissingPlatforms { missing } => Reason::MissingPlatforms { tag, missing: missing.clone() },
+        CandidateState::NotSigned { detail } => Reason::NotSigned { tag, detail: detail.clone() },
+        CandidateState::AnnouncedDifferently { announced, found } => Reason::AnnouncedDifferently {
+            tag,
+            announced: announced.short().to_owned(),
+            found: found.short().to_owned(),
+        },
+        CandidateState::Returned { digest, until } => {
+            Reason::DigestReturned { tag, digest: digest.short().to_owned(), until: *until }
+        }
         CandidateState::Confirmed { .. } | CandidateState::Unasked => {
-            if let Err(reason) = facts.policy.admits(&tag) {
-                return reason;
-            }
-            match (selected, floor(facts)) {
-                (Some(selected), _) if facts.policy.compare(&tag, selected) == Some(Ordering::Equal) => {
+            let alone = [candidate.considered()];
+            let refused = facts.selection.consider(&alone, circumstances).refused(1).into_iter().next();
+            let equal = |selected: &Tag| {
+                let (mine, theirs) = (&candidate.known, facts.known(selected));
+                facts.selection.compare((&tag, mine), (selected, &theirs)) == Some(Ordering::Equal)
+            };
+            match (refused, selected) {
+                (Some(reason), _) => reason,
+                (None, Some(selected)) if equal(selected) => {
                     Reason::EqualToSelected { tag, selected: selected.clone() }
                 }
-                (Some(selected), _) => Reason::LowerThanSelected { tag, selected: selected.clone() },
-                (None, Some(floor)) if facts.policy.compare(&tag, floor) == Some(Ordering::Less) => {
-                    Reason::BelowCurrent { tag, current: floor.to_string() }
-                }
-                (None, _) => Reason::NotAskedYet { tag },
+                (None, Some(selected)) => Reason::LowerThanSelected { tag, selected: selected.clone() },
+                (None, None) => Reason::NotAskedYet { tag },
             }
         }
     }
 }
 
-fn confirmed(candidate: &Candidate) -> Option<Version> {
+fn version(candidate: &Candidate) -> Option<Version> {
     match &candidate.state {
         CandidateState::Confirmed { digest } => Some(Version { tag: candidate.tag.clone(), digest: digest.clone() }),
         _ => None,

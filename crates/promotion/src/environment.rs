@@ -4,11 +4,11 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
-use tagboat_model::{BranchName, EntryName, EnvironmentName, ImageName, Pin};
-use tagboat_policy::Policy;
+use tagboat_model::{BranchName, Duration, EntryName, EnvironmentName, ImageName, Pin, Platform, SignatureRule};
+use tagboat_policy::{FilterTags, Jump, Pattern, Policy, Selection};
 use thiserror::Error;
 
-/// An entry under `images`: an image and the rule by which its version is chosen.
+/// An entry under `images`: an image and how its version is chosen.
 #[derive(Debug, Clone)]
 pub struct ImageEntry {
     /// Its name.
@@ -16,11 +16,40 @@ pub struct ImageEntry {
     /// The image.
     pub image: ImageName,
     /// How its version is chosen.
-    pub policy: Policy,
+    pub selection: Selection,
     /// What references carry after an edit.
     pub pin: Pin,
-    /// Whether a lower version than the current may be chosen.
-    pub allow_downgrade: bool,
+    /// Who must have signed it.
+    pub verify: Option<Verify>,
+}
+
+/// Who must have signed an image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verify {
+    /// As the rule says.
+    Rule(SignatureRule),
+    /// The holder of the key whose public half is in this file of the config repository.
+    KeyFile(String),
+}
+
+impl ImageEntry {
+    /// The entry as it holds in an environment.
+    #[must_use]
+    pub fn within(&self, environment: &Environment) -> Self {
+        let Some(other) = environment.overrides.get(&self.name).cloned() else { return self.clone() };
+        let Self { name, image, selection, pin, verify } = self.clone();
+        let selection = Selection {
+            policy: other.policy.unwrap_or(selection.policy),
+            filter_tags: other.filter_tags.or(selection.filter_tags),
+            exclude: other.exclude.unwrap_or(selection.exclude),
+            allow: other.allow.unwrap_or(selection.allow),
+            minimum_age: other.minimum_age.or(selection.minimum_age),
+            platforms: other.platforms.unwrap_or(selection.platforms),
+            allow_downgrade: other.allow_downgrade.unwrap_or(selection.allow_downgrade),
+            maximum_jump: other.maximum_jump.or(selection.maximum_jump),
+        };
+        Self { name, image, selection, pin: other.pin.unwrap_or(pin), verify: other.verify.or(verify) }
+    }
 }
 
 /// How changes reach an environment.
@@ -31,13 +60,29 @@ pub enum Delivery {
     Commit,
 }
 
-/// What an environment says otherwise about one image entry.
+/// What an environment says otherwise about one image entry, key by key.
 #[derive(Debug, Clone, Default)]
 pub struct ImageOverride {
     /// Another policy.
     pub policy: Option<Policy>,
+    /// Another filter.
+    pub filter_tags: Option<FilterTags>,
+    /// Other patterns that leave tags out.
+    pub exclude: Option<Vec<Pattern>>,
+    /// Other patterns one of which has to match.
+    pub allow: Option<Vec<Pattern>>,
+    /// Another age.
+    pub minimum_age: Option<Duration>,
+    /// Other platforms.
+    pub platforms: Option<Vec<Platform>>,
+    /// Whether going down is permitted here.
+    pub allow_downgrade: Option<bool>,
+    /// Another limit of one step.
+    pub maximum_jump: Option<Jump>,
     /// Another pin.
     pub pin: Option<Pin>,
+    /// Other signatures.
+    pub verify: Option<Verify>,
 }
 
 /// A named part of a config repository.

@@ -5,9 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 use tagboat_model::{
-    BranchKey, CommitId, Digest, EntryName, EnvironmentName, ImageName, Pin, Reference, Tag, Timestamp,
+    BranchKey, CommitId, Digest, EntryName, EnvironmentName, ImageName, Pin, Platform, Reason, Reference, Tag,
+    Timestamp,
 };
-use tagboat_policy::Policy;
+use tagboat_policy::{Considered, Known, Selection};
 use thiserror::Error;
 
 /// What was gathered about one branch.
@@ -42,12 +43,11 @@ pub struct ImageFacts {
     pub entry: EntryName,
     /// The image.
     pub image: ImageName,
-    /// The policy that holds here.
-    pub policy: Policy,
+    /// How its version is chosen here.
+    #[serde(flatten)]
+    pub selection: Selection,
     /// The pin that holds here.
     pub pin: Pin,
-    /// Whether going down is permitted.
-    pub allow_downgrade: bool,
     /// The places that name the image.
     pub references: Vec<Reference>,
     /// The tags that references without one are known to run, by their digests.
@@ -58,6 +58,15 @@ pub struct ImageFacts {
     pub claimed_by: Option<EntryName>,
     /// The tags that were put forward, with what became known of each.
     pub candidates: Vec<Candidate>,
+    /// How many more tags there are, all lower than the candidates.
+    #[serde(default)]
+    pub further: usize,
+    /// Why all other known tags were not put forward: grouped, the groups capped and counted.
+    #[serde(default)]
+    pub passed_over: Vec<Reason>,
+    /// Of how many tags the build time is still to be read, without which the policy cannot choose.
+    #[serde(default)]
+    pub unread: usize,
     /// The registry could not be listed or asked, with the reason.
     pub registry_unavailable: Option<String>,
 }
@@ -68,7 +77,10 @@ pub struct ImageFacts {
 pub struct Candidate {
     /// The tag.
     pub tag: Tag,
-    /// What is known of it.
+    /// When it appeared, was built, was announced.
+    #[serde(default, skip_serializing_if = "Known::is_empty")]
+    pub known: Known,
+    /// What the registry says of it.
     pub state: CandidateState,
 }
 
@@ -89,6 +101,30 @@ pub enum CandidateState {
     NotAnImage {
         /// What it is.
         detail: String,
+    },
+    /// An image, but not for all required platforms (yet).
+    MissingPlatforms {
+        /// Those that are missing.
+        missing: Vec<Platform>,
+    },
+    /// An image, but no signature satisfies the rule (yet).
+    NotSigned {
+        /// What was found instead.
+        detail: String,
+    },
+    /// CI announced it with another digest.
+    AnnouncedDifferently {
+        /// What was announced.
+        announced: Digest,
+        /// What is there.
+        found: Digest,
+    },
+    /// The followed tag names a digest again that it had named before. Believed after a second, later look.
+    Returned {
+        /// The digest.
+        digest: Digest,
+        /// When it is looked at again.
+        until: Timestamp,
     },
     /// Built from one of our own commits.
     OwnCommit {
@@ -113,8 +149,23 @@ pub enum FactsError {
     },
 }
 
-/// Raised whenever the stored form changes its meaning.
-const FORMAT: u32 = 1;
+impl Candidate {
+    /// The tag with what is known of it, as policies judge it.
+    pub(crate) fn considered(&self) -> Considered {
+        Considered { tag: self.tag.clone(), known: self.known }
+    }
+}
+
+impl ImageFacts {
+    /// What is known of a tag beside its spelling.
+    pub(crate) fn known(&self, tag: &Tag) -> Known {
+        self.candidates.iter().find(|candidate| candidate.tag == *tag).map(|found| found.known).unwrap_or_default()
+    }
+}
+
+/// Raised whenever the stored form changes its meaning. Version 1 had fewer filters and states; it reads as it is.
+const FORMAT: u32 = 2;
+const OLDEST_FORMAT: u32 = 1;
 
 #[derive(Serialize)]
 struct Written<'f> {
@@ -143,7 +194,7 @@ impl Facts {
     /// [`FactsError`] when the bytes are damaged or of a newer format.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, FactsError> {
         let envelope: Envelope = serde_json::from_slice(bytes).map_err(FactsError::Malformed)?;
-        if envelope.version != FORMAT {
+        if !(OLDEST_FORMAT..=FORMAT).contains(&envelope.version) {
             return Err(FactsError::Version { found: envelope.version, known: FORMAT });
         }
         serde_json::from_value(envelope.facts).map_err(FactsError::Malformed)

@@ -10,9 +10,9 @@ mod environment;
 mod facts;
 mod propose;
 
-pub use decide::{decide, wanted_tags};
+pub use decide::{PutForward, decide, put_forward};
 pub use environment::{
-    Delivery, Environment, ImageEntry, ImageOverride, Overlap, PathPattern, PathPatternError, assign,
+    Delivery, Environment, ImageEntry, ImageOverride, Overlap, PathPattern, PathPatternError, Verify, assign,
 };
 pub use facts::{Candidate, CandidateState, EnvironmentFacts, Facts, FactsError, ImageFacts};
 pub use propose::{CommitPlan, Edited, FileChange, decision_id, propose};

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
 use tagboat_model::{Digest, Format, Parts, Pin, Reference, Scalar, ScalarStyle, Tag, Timestamp, WrittenImage};
-use tagboat_policy::{FollowedTag, Policy, Semver};
+use tagboat_policy::{Considered, FollowedTag, Known, Policy, Selection, Semver};
 use tagboat_promotion::{
-    Candidate, CandidateState, Edited, EnvironmentFacts, Facts, FileChange, ImageFacts, decide, propose, wanted_tags,
+    Candidate, CandidateState, Edited, EnvironmentFacts, Facts, FileChange, ImageFacts, decide, propose, put_forward,
 };
 
 fn digest(of: char) -> Digest {
@@ -43,23 +43,29 @@ fn candidate(text: &str) -> Candidate {
         Some('#') => CandidateState::NotAnImage { detail: "a Helm chart".to_owned() },
         _ => CandidateState::Confirmed { digest: digest('b') },
     };
-    Candidate { tag: text.trim_end_matches(['?', '!', '#']).parse().unwrap(), state }
+    Candidate { tag: text.trim_end_matches(['?', '!', '#']).parse().unwrap(), known: Known::default(), state }
 }
 
 fn image(policy: Policy, references: &[&str], candidates: &[&str]) -> ImageFacts {
     ImageFacts {
         entry: "web".parse().unwrap(),
         image: "ghcr.io/acme/web".parse().unwrap(),
-        policy,
+        selection: policy.into(),
         pin: Pin::Keep,
-        allow_downgrade: false,
         references: references.iter().map(|written| reference(written)).collect(),
         resolved: Vec::new(),
         unreadable: Vec::new(),
         claimed_by: None,
         candidates: candidates.iter().map(|text| candidate(text)).collect(),
+        passed_over: Vec::new(),
+        further: 0,
+        unread: 0,
         registry_unavailable: None,
     }
+}
+
+fn down(image: ImageFacts) -> ImageFacts {
+    ImageFacts { selection: Selection { allow_downgrade: true, ..image.selection }, ..image }
 }
 
 fn facts(image: ImageFacts) -> Facts {
@@ -104,7 +110,7 @@ fn nothing_to_do_has_its_reasons_too() {
     insta::assert_snapshot!(show(image(semver("~1.4"), &[":1.4.0"], &["1.5.0?", "latest?"])), @r#"
     Nothing no version
     - nothing to do: no tag better than 1.4.0 is known that semver `~1.4` admits
-    - 1.5.0 is outside the range `~1.4`
+    - 1.5.0 is outside range `~1.4`
     - latest is not a version
     "#);
     insta::assert_snapshot!(show(image(semver("^1.4"), &[":1.5.0"], &["1.4.9?"])), @r#"
@@ -131,10 +137,11 @@ fn nothing_to_do_has_its_reasons_too() {
 #[test]
 fn a_lower_version_is_never_chosen_unless_permitted() {
     insta::assert_snapshot!(show(image(semver("^1"), &[":1.5.0"], &["1.4.0"])), @r#"
-    Nothing 1.4.0@sha256:bbbbbbbbbbbb
+    Nothing no version
+    - nothing to do: no tag better than 1.5.0 is known that semver `^1` admits
     - 1.4.0 is below 1.5.0, which runs now; Tagboat does not go down by itself (`allowDowngrade: true` permits it)
     "#);
-    insta::assert_snapshot!(show(ImageFacts { allow_downgrade: true, ..image(semver("^1"), &[":1.5.0"], &["1.4.0"]) }), @r#"
+    insta::assert_snapshot!(show(down(image(semver("^1"), &[":1.5.0"], &["1.4.0"]))), @r#"
     Update 1.4.0@sha256:bbbbbbbbbbbb
     - 1.4.0 is the best tag that semver `^1` admits
     "#);
@@ -202,7 +209,8 @@ fn a_digest_alone_has_a_floor_when_its_tag_is_known() {
     let known =
         ImageFacts { resolved: vec!["1.6.0".parse().unwrap()], ..image(semver("^1"), &[&only_digest], &["1.5.0"]) };
     insta::assert_snapshot!(show(known), @r#"
-    Nothing 1.5.0@sha256:bbbbbbbbbbbb
+    Nothing no version
+    - nothing to do: no tag better than sha256:aaaaaaaaaaaa is known that semver `^1` admits
     - 1.5.0 is below 1.6.0, which runs now; Tagboat does not go down by itself (`allowDowngrade: true` permits it)
     "#);
 }
@@ -219,11 +227,14 @@ fn two_claims_block_both() {
 
 #[test]
 fn the_registry_is_asked_about_the_best_first_and_not_below_what_runs() {
-    let known: Vec<Tag> =
-        ["1.3.0", "1.6.0", "1.4.0", "2.0.0", "1.5.0"].iter().map(|tag| tag.parse().unwrap()).collect();
+    let tags = ["1.3.0", "1.6.0", "1.4.0", "2.0.0", "1.5.0"];
+    let known: Vec<Considered> = tags.iter().map(|tag| tag.parse::<Tag>().unwrap().into()).collect();
     let ask = |allow_downgrade, current: &str| {
-        let facts = ImageFacts { allow_downgrade, ..image(semver("^1"), &[current], &[]) };
-        wanted_tags(&facts, &known).iter().map(ToString::to_string).collect::<Vec<_>>()
+        let facts = image(semver("^1"), &[current], &[]);
+        let facts = if allow_downgrade { down(facts) } else { facts };
+        let put_forward = put_forward(&facts, &known, Timestamp(0));
+        assert_eq!(put_forward.passed_over.len() + put_forward.wanted.len(), tags.len(), "each has its reason");
+        put_forward.wanted.iter().map(|wanted| wanted.tag.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(ask(false, ":1.4.0"), ["1.6.0", "1.5.0", "1.4.0"]);
     assert_eq!(ask(true, ":1.5.0"), ["1.6.0", "1.5.0", "1.4.0", "1.3.0"]);

@@ -10,15 +10,17 @@ mod problem;
 mod repository;
 mod server;
 mod server_check;
+mod verify;
 
 pub use overrides::environment_names;
 pub use problem::Problem;
-pub use repository::{RepositoryFile, RepositorySettings, read_repository_file};
+pub use repository::{RepositoryFile, RepositorySettings, read_policy_file, read_repository_file};
 pub use server::{
     ApiFile, AuthorFile, ConfigRepositoryFile, CredentialsFile, LimitsFile, ReceiverFile, ReceiverKind, RegistryFile,
     SecretSource, ServerFile, SettleFile, SshFile, SweepFile,
 };
 pub use server_check::read_server_file;
+pub use verify::{CosignFile, VerifyFile};
 
 /// Where the repository file stands in a config repository.
 pub const REPOSITORY_FILE: &str = ".tagboat.yaml";

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tagboat_model::{BranchName, EntryName, EnvironmentName, ImageName, Pin};
-use tagboat_policy::Policy;
-use tagboat_promotion::{Delivery, Environment, ImageEntry, ImageOverride};
+use tagboat_model::{BranchName, Duration, EntryName, EnvironmentName, ImageName, Pin, Platform};
+use tagboat_policy::{FilterTags, Jump, Pattern, Policy, Selection};
+use tagboat_promotion::{Delivery, Environment, ImageEntry, ImageOverride, Verify};
 
-use crate::problem::{self, Problem};
+use crate::{
+    VerifyFile,
+    problem::{self, Problem},
+};
 
 /// The file as it is written.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
@@ -33,12 +36,33 @@ pub struct ImageFile {
     pub image: ImageName,
     /// How its version is chosen.
     pub policy: Policy,
-    /// What references carry after an edit. Default: what they carry now.
+    /// Only tags that a pattern matches, and what of them is compared.
     #[serde(default)]
-    pub pin: Pin,
+    pub filter_tags: Option<FilterTags>,
+    /// Regular expressions: tags that one of them matches are left out.
+    #[serde(default)]
+    pub exclude: Vec<Pattern>,
+    /// Regular expressions: only tags that one of them matches. Default: all.
+    #[serde(default)]
+    pub allow: Vec<Pattern>,
+    /// How old a version has to be, since it appeared at the registry. Default: any age.
+    #[serde(default)]
+    pub minimum_age: Option<Duration>,
+    /// The platforms that have to be there, all of them: `linux/amd64`. Until then the version waits. Default: any.
+    #[serde(default)]
+    pub platforms: Vec<Platform>,
     /// Whether a version below the current may be chosen. Default: false.
     #[serde(default)]
     pub allow_downgrade: bool,
+    /// How far one step may go from the version that runs. Default: any distance.
+    #[serde(default)]
+    pub maximum_jump: Option<Jump>,
+    /// Who must have signed it. Until then the version waits. Default: nobody.
+    #[serde(default)]
+    pub verify: Option<VerifyFile>,
+    /// What references carry after an edit. Default: what they carry now.
+    #[serde(default)]
+    pub pin: Pin,
 }
 
 /// An entry under `environments`.
@@ -67,12 +91,28 @@ pub enum Deliver {
     Commit,
 }
 
-/// An environment's own word on an image entry.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+/// An environment's own word on an image entry: each key replaces that of the entry.
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct OverrideFile {
     /// Another policy.
     pub policy: Option<Policy>,
+    /// Another filter.
+    pub filter_tags: Option<FilterTags>,
+    /// Other patterns that leave tags out.
+    pub exclude: Option<Vec<Pattern>>,
+    /// Other patterns one of which has to match.
+    pub allow: Option<Vec<Pattern>>,
+    /// Another age.
+    pub minimum_age: Option<Duration>,
+    /// Other platforms.
+    pub platforms: Option<Vec<Platform>>,
+    /// Whether a version below the current may be chosen here.
+    pub allow_downgrade: Option<bool>,
+    /// Another limit of one step.
+    pub maximum_jump: Option<Jump>,
+    /// Other signatures.
+    pub verify: Option<VerifyFile>,
     /// Another pin.
     pub pin: Option<Pin>,
 }
@@ -101,6 +141,38 @@ impl RepositorySettings {
     }
 }
 
+impl RepositorySettings {
+    /// Every word on signatures, also those of environments.
+    pub fn verify_mut(&mut self) -> impl Iterator<Item = &mut Verify> {
+        let entries = self.images.iter_mut().filter_map(|entry| entry.verify.as_mut());
+        let overrides = self.environments.iter_mut().flat_map(|environment| environment.overrides.values_mut());
+        entries.chain(overrides.filter_map(|other| other.verify.as_mut()))
+    }
+}
+
+/// Read the file of `tagboat policy test`: the keys of an image entry that choose its version.
+///
+/// # Errors
+/// The first [`Problem`].
+pub fn read_policy_file(source: &str, text: &str) -> Result<(Selection, Option<Verify>), Problem> {
+    let file: OverrideFile = problem::read(source, text)?;
+    let at = |key: &str, message: String| Problem::at(source, text, &[key], message);
+    let missing = || Problem::at(source, text, &[], "the key `policy` is missing");
+    let selection = Selection {
+        policy: file.policy.ok_or_else(missing)?,
+        filter_tags: file.filter_tags,
+        exclude: file.exclude.unwrap_or_default(),
+        allow: file.allow.unwrap_or_default(),
+        minimum_age: file.minimum_age,
+        platforms: file.platforms.unwrap_or_default(),
+        allow_downgrade: file.allow_downgrade.unwrap_or_default(),
+        maximum_jump: file.maximum_jump,
+    };
+    selection.check().map_err(|problem| at(problem.key, problem.message))?;
+    let verify = file.verify.as_ref().map(VerifyFile::read).transpose().map_err(|message| at("verify", message))?;
+    Ok((selection, verify))
+}
+
 /// Read and check a repository file. `source` is how messages name it.
 ///
 /// # Errors
@@ -113,20 +185,9 @@ pub fn read_repository_file(source: &str, text: &str) -> Result<RepositorySettin
         if settings.images.iter().any(|earlier| earlier.name == image.name) {
             return Err(at("name", format!("another image entry is named `{}` already; names are unique", image.name)));
         }
-        if matches!(image.policy, Policy::Digest(_)) && image.pin == Pin::Tag {
-            return Err(at(
-                "pin",
-                "`pin: tag` removes the digest that the `digest` policy follows; use `digest` or `tagAndDigest`"
-                    .to_owned(),
-            ));
-        }
-        settings.images.push(ImageEntry {
-            name: image.name.clone(),
-            image: image.image.clone(),
-            policy: image.policy.clone(),
-            pin: image.pin,
-            allow_downgrade: image.allow_downgrade,
-        });
+        let entry = entry_of(image).map_err(|(key, message)| at(key, message))?;
+        check(&entry).map_err(|(key, message)| at(key, message))?;
+        settings.images.push(entry);
     }
     if !settings.images.is_empty() && file.environments.is_empty() {
         let message = "no `environments` are declared, so nothing would ever change; add one with `name`, `paths` and `deliver: commit`";
@@ -166,26 +227,70 @@ fn environment_of(
     }
     let mut overrides = BTreeMap::new();
     for (name, other) in &file.images {
-        let Some(entry) = settings.images.iter().find(|entry| entry.name == *name) else {
+        if !settings.images.iter().any(|entry| entry.name == *name) {
             let names: Vec<&str> = settings.images.iter().map(|entry| entry.name.as_str()).collect();
             let message = format!("there is no image entry `{name}` (there are: {})", names.join(", "));
             return Err(at(&["images", name.as_str()], message));
-        };
-        let policy = other.policy.as_ref().unwrap_or(&entry.policy);
-        if matches!(policy, Policy::Digest(_)) && other.pin.unwrap_or(entry.pin) == Pin::Tag {
-            return Err(at(
-                &["images", name.as_str()],
-                "`pin: tag` removes the digest that the `digest` policy follows".to_owned(),
-            ));
         }
-        overrides.insert(name.clone(), ImageOverride { policy: other.policy.clone(), pin: other.pin });
+        let here = |key: &str, message: String| {
+            let place: &[&str] = &["images", name.as_str(), key];
+            at(place, message)
+        };
+        let verify = other.verify.as_ref().map(VerifyFile::read).transpose();
+        let other = ImageOverride {
+            policy: other.policy.clone(),
+            filter_tags: other.filter_tags.clone(),
+            exclude: other.exclude.clone(),
+            allow: other.allow.clone(),
+            minimum_age: other.minimum_age,
+            platforms: other.platforms.clone(),
+            allow_downgrade: other.allow_downgrade,
+            maximum_jump: other.maximum_jump,
+            pin: other.pin,
+            verify: verify.map_err(|message| here("verify", message))?,
+        };
+        overrides.insert(name.clone(), other);
     }
     let Deliver::Commit = file.deliver;
-    Ok(Environment {
+    let environment = Environment {
         name: file.name.clone(),
         branch: file.branch.clone(),
         paths,
         deliver: Delivery::Commit,
         overrides,
-    })
+    };
+    for entry in settings.images.iter().filter(|entry| environment.overrides.contains_key(&entry.name)) {
+        check(&entry.within(&environment))
+            .map_err(|(key, message)| at(&["images", entry.name.as_str(), key], message))?;
+    }
+    Ok(environment)
+}
+
+/// An entry without its environment, or the key that is wrong and why.
+fn entry_of(file: &ImageFile) -> Result<ImageEntry, (&'static str, String)> {
+    let selection = Selection {
+        policy: file.policy.clone(),
+        filter_tags: file.filter_tags.clone(),
+        exclude: file.exclude.clone(),
+        allow: file.allow.clone(),
+        minimum_age: file.minimum_age,
+        platforms: file.platforms.clone(),
+        allow_downgrade: file.allow_downgrade,
+        maximum_jump: file.maximum_jump,
+    };
+    let verify = file.verify.as_ref().map(VerifyFile::read).transpose().map_err(|message| ("verify", message))?;
+    Ok(ImageEntry { name: file.name.clone(), image: file.image.clone(), selection, pin: file.pin, verify })
+}
+
+/// What the types alone do not hold.
+fn check(entry: &ImageEntry) -> Result<(), (&'static str, String)> {
+    entry.selection.check().map_err(|problem| (problem.key, problem.message))?;
+    if entry.selection.policy.followed().is_some() && entry.pin == Pin::Tag {
+        let message = format!(
+            "`pin: tag` removes the digest that the policy follows ({}); use `digest` or `tagAndDigest`",
+            entry.selection.policy
+        );
+        return Err(("pin", message));
+    }
+    Ok(())
 }

@@ -32,7 +32,7 @@ fn a_good_repository_file_is_read() {
 #[test]
 fn unknown_keys_name_the_nearest_known_one() {
     insta::assert_snapshot!(repository("imagse: []\n"), @".tagboat.yaml:1:1: unknown key `imagse`; did you mean `images`? (known here: images, environments)");
-    insta::assert_snapshot!(repository(&IMAGE.replace("semver", "semvre")), @".tagboat.yaml:4:15: unknown value `semvre`; did you mean `semver`? (known here: semver, digest)");
+    insta::assert_snapshot!(repository(&IMAGE.replace("semver", "semvre")), @".tagboat.yaml:4:15: unknown value `semvre`; did you mean `semver`? (known here: semver, numerical, alphabetical, newest, digest, announced, argocdImageUpdater, kargo)");
     insta::assert_snapshot!(repository(&IMAGE.replace("range", "rnage")), @".tagboat.yaml:4:25: unknown key `rnage`; did you mean `range`? (known here: range)");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("commit", "commits"))), @".tagboat.yaml:8:14: unknown value `commits`; did you mean `commit`? (known here: commit)");
     insta::assert_snapshot!(server("listne: 0.0.0.0:80\n", &[]), @"tagboat.yaml:1:1: unknown key `listne`; did you mean `listen`? (known here: listen, publicUrl, dataDirectory, database, settle, sweep, api, limits, repositories, receivers, registries)");
@@ -48,7 +48,7 @@ fn wrong_values_say_where_and_what_to_write() {
     insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("apps/dev", "../dev"))), @".tagboat.yaml:7:13: `../dev` is not a path in the repository: write it from the root of the repository, without `/` in front and without `..`");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}  - name: dev\n    paths: [b]\n    deliver: commit\n")), @".tagboat.yaml:9:11: another environment is named `dev` already; names are unique");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}    images: {{ api: {{ pin: tag }} }}\n")), @".tagboat.yaml:9:20: there is no image entry `api` (there are: web)");
-    insta::assert_snapshot!(repository("images:\n  - name: web\n    image: a/b\n    pin: tag\n    policy: { digest: { tag: main } }\n"), @".tagboat.yaml:4:10: `pin: tag` removes the digest that the `digest` policy follows; use `digest` or `tagAndDigest`");
+    insta::assert_snapshot!(repository("images:\n  - name: web\n    image: a/b\n    pin: tag\n    policy: { digest: { tag: main } }\n"), @".tagboat.yaml:4:10: `pin: tag` removes the digest that the policy follows (digest of `main`); use `digest` or `tagAndDigest`");
     insta::assert_snapshot!(repository("images: [\n"), @".tagboat.yaml:1:9: unclosed bracket '['");
     insta::assert_snapshot!(repository("images:\n  - name: web\n"), @".tagboat.yaml:2:5: the key `image` is missing");
     insta::assert_snapshot!(server("settle: { quiet: 5 }\n", &[]), @"tagboat.yaml:1:18: `5` is not a length of time: write numbers with units, as in `250ms`, `2s`, `10m`, `1h30m`, `7d`");

@@ -68,8 +68,16 @@ pub(crate) async fn mark_sweeps(
     .bind(interval)
     .execute(&mut *c)
     .await?;
+    sqlx::query(
+        "UPDATE branch SET dirty = dirty + 1, first_dirty_at = $1, last_dirty_at = $1, urgent = 1, wake_at = NULL
+         WHERE dirty = served AND wake_at <= $1",
+    )
+    .bind(now.0)
+    .execute(&mut *c)
+    .await?;
     let row = sqlx::query(
-        "SELECT MIN(COALESCE(swept_at, 0) + $1 + (rowid * 7919) % ($1 / 10 + 1)) AS due FROM branch WHERE dirty = served",
+        "SELECT MIN(MIN(COALESCE(swept_at, 0) + $1 + (rowid * 7919) % ($1 / 10 + 1), COALESCE(wake_at, 1 << 62))) AS due
+         FROM branch WHERE dirty = served",
     )
     .bind(interval)
     .fetch_one(c)
@@ -133,13 +141,13 @@ pub(crate) async fn finish(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     match finish {
-        Finish::Served { head, swept, problem } => {
+        Finish::Served { head, swept, problem, again_at } => {
             about!(
                 "UPDATE branch SET served = MAX(served, $5), attempts = 0, not_before = 0, failed_sequence = 0,
                    urgent = CASE WHEN dirty = $5 THEN 0 ELSE urgent END,
                    first_dirty_at = CASE WHEN dirty > $5 THEN MIN(last_dirty_at, $6) ELSE first_dirty_at END,
                    head = COALESCE($7, head), swept_at = CASE WHEN $8 THEN $6 ELSE swept_at END,
-                   served_at = $6, problem = $9, lease_owner = NULL, lease_until = 0
+                   served_at = $6, problem = $9, wake_at = $10, lease_owner = NULL, lease_until = 0
                  WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4",
                 work.key
             )
@@ -149,6 +157,7 @@ pub(crate) async fn finish(
             .bind(head.as_ref().map(|head| head.as_str()))
             .bind(swept)
             .bind(problem.as_deref())
+            .bind(again_at.map(|again_at| again_at.0))
             .execute(c)
             .await?;
         }
@@ -244,7 +253,10 @@ pub(crate) async fn all(c: &mut SqliteConnection) -> Result<Vec<BranchState>, sq
             head: optional(row, "head")?,
             served_at: row.try_get::<Option<i64>, _>("served_at")?.map(Timestamp),
             problem: row.try_get("problem")?,
-            again_at: if failing { Some(time(row, "not_before")?) } else { None },
+            again_at: match failing {
+                true => Some(time(row, "not_before")?),
+                false => row.try_get::<Option<i64>, _>("wake_at")?.map(Timestamp),
+            },
         })
     };
     rows.iter().map(state).collect()

@@ -5,7 +5,7 @@ use tagboat_model::{Event, EventId, Trust};
 use tagboat_ports::{DeliveryRecord, EventRecord, NewDelivery, NewEvent, Stored, Work};
 
 use crate::{
-    branches,
+    branches, observations,
     rows::{branch_key, json, optional, parsed, time, to_json},
 };
 
@@ -55,6 +55,11 @@ async fn accept_event(
     .bind(delivery.received_at.0)
     .execute(&mut *c)
     .await?;
+    if event.trust >= Trust::Signed {
+        let digest = pushed.claimed_digest.as_ref();
+        let (tenant, at) = (&delivery.tenant, delivery.received_at);
+        observations::announce(c, tenant, &pushed.image, &pushed.tag, digest, at).await?;
+    }
     let interested = sqlx::query("SELECT tenant, repository, branch FROM interest WHERE tenant = $1 AND image = $2")
         .bind(delivery.tenant.as_str())
         .bind(pushed.image.to_string())

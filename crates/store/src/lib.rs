@@ -19,10 +19,11 @@ use sqlx::{
     ConnectOptions as _,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
-use tagboat_model::{BranchKey, CommitId, DecisionId, Duration, EventId, ImageName, TenantName, Timestamp};
+use tagboat_model::{BranchKey, CommitId, DecisionId, Duration, EventId, ImageName, Tag, TenantName, Timestamp};
 use tagboat_ports::{
-    BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
-    Observation, PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+    Announcement, BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest,
+    NewDelivery, Observation, ObservedTag, PendingChange, Recorded, Settle, Sighting, Store, StoreError, Stored,
+    TagMemory, ToRecord, Work,
 };
 use tokio::sync::Notify;
 
@@ -139,15 +140,6 @@ impl Store for SqliteStore {
         self.read("read interests", async |c| branches::interests(c, key).await).await
     }
 
-    async fn observe(&self, tenant: &TenantName, seen: &[Observation], now: Timestamp) -> Result<(), StoreError> {
-        let (tenant, seen) = (tenant.clone(), seen.to_vec());
-        write!(self, "write observations", async |c| observations::observe(c, &tenant, &seen, now).await)
-    }
-
-    async fn observations(&self, tenant: &TenantName, image: &ImageName) -> Result<Vec<Observation>, StoreError> {
-        self.read("read observations", async |c| observations::of(c, tenant, image).await).await
-    }
-
     async fn own_commits(&self, tenant: &TenantName, commits: &[String]) -> Result<Vec<String>, StoreError> {
         self.read("look up own commits", async |c| decisions::own_commits(c, tenant, commits).await).await
     }
@@ -206,5 +198,36 @@ impl Store for SqliteStore {
 
     async fn branches(&self) -> Result<Vec<BranchState>, StoreError> {
         self.read("read branches", async |c| branches::all(c).await).await
+    }
+}
+
+#[async_trait]
+impl TagMemory for SqliteStore {
+    async fn observe(&self, tenant: &TenantName, seen: &[Observation], now: Timestamp) -> Result<(), StoreError> {
+        let (tenant, seen) = (tenant.clone(), seen.to_vec());
+        write!(self, "write observations", async |c| observations::observe(c, &tenant, &seen, now).await)
+    }
+
+    async fn observations(&self, tenant: &TenantName, image: &ImageName) -> Result<Vec<ObservedTag>, StoreError> {
+        self.read("read observations", async |c| observations::of(c, tenant, image).await).await
+    }
+
+    async fn sight(
+        &self,
+        tenant: &TenantName,
+        image: &ImageName,
+        tags: &[Tag],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (tenant, image, tags) = (tenant.clone(), image.clone(), tags.to_vec());
+        write!(self, "write sightings", async |c| observations::sight(c, &tenant, &image, &tags, now).await)
+    }
+
+    async fn sightings(&self, tenant: &TenantName, image: &ImageName) -> Result<Option<Vec<Sighting>>, StoreError> {
+        self.read("read sightings", async |c| observations::sightings(c, tenant, image).await).await
+    }
+
+    async fn announcements(&self, tenant: &TenantName, image: &ImageName) -> Result<Vec<Announcement>, StoreError> {
+        self.read("read announcements", async |c| observations::announcements(c, tenant, image).await).await
     }
 }

@@ -1,10 +1,10 @@
-//! Tags as they were read at the registry.
+//! What is remembered of tags.
 
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
-use tagboat_model::{ImageName, TenantName, Timestamp};
-use tagboat_ports::Observation;
+use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use tagboat_model::{ImageName, Tag, TenantName, Timestamp};
+use tagboat_ports::{Announcement, Observation, ObservedTag, Sighting};
 
-use crate::rows::{json, parsed, to_json};
+use crate::rows::{json, parsed, time, to_json};
 
 pub(crate) async fn observe(
     c: &mut SqliteConnection,
@@ -12,15 +12,28 @@ pub(crate) async fn observe(
     seen: &[Observation],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    for observation in seen {
+    for Observation { image, tag, manifest } in seen {
+        let before = sqlx::query("SELECT * FROM observation WHERE tenant = $1 AND image = $2 AND tag = $3")
+            .bind(tenant.as_str())
+            .bind(image.to_string())
+            .bind(tag.as_str())
+            .fetch_optional(&mut *c)
+            .await?;
+        let before = before.as_ref().map(observed).transpose()?;
+        let after = ObservedTag::after(before, tag.clone(), manifest.clone(), now);
         sqlx::query(
-            "INSERT INTO observation (tenant, image, tag, manifest, first_seen_at, seen_at) VALUES ($1, $2, $3, $4, $5, $5)
-             ON CONFLICT (tenant, image, tag) DO UPDATE SET manifest = excluded.manifest, seen_at = excluded.seen_at",
+            "INSERT INTO observation (tenant, image, tag, manifest, created, since, replaced, seen_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+             ON CONFLICT (tenant, image, tag) DO UPDATE SET
+               manifest = excluded.manifest, since = excluded.since, replaced = excluded.replaced, seen_at = excluded.seen_at",
         )
         .bind(tenant.as_str())
-        .bind(observation.image.to_string())
-        .bind(observation.tag.as_str())
-        .bind(to_json(&observation.manifest)?)
+        .bind(image.to_string())
+        .bind(tag.as_str())
+        .bind(to_json(&after.manifest)?)
+        .bind(after.created.map(|created| created.0))
+        .bind(after.since.0)
+        .bind(to_json(&after.replaced)?)
         .bind(now.0)
         .execute(&mut *c)
         .await?;
@@ -28,18 +41,115 @@ pub(crate) async fn observe(
     Ok(())
 }
 
+fn observed(row: &SqliteRow) -> Result<ObservedTag, sqlx::Error> {
+    let (tag, manifest) = (parsed(row, "tag")?, json(row, "manifest")?);
+    let created = row.try_get::<Option<i64>, _>("created")?.map(Timestamp);
+    Ok(ObservedTag { tag, manifest, created, since: time(row, "since")?, replaced: json(row, "replaced")? })
+}
+
 pub(crate) async fn of(
     c: &mut SqliteConnection,
     tenant: &TenantName,
     image: &ImageName,
-) -> Result<Vec<Observation>, sqlx::Error> {
-    let rows = sqlx::query("SELECT tag, manifest FROM observation WHERE tenant = $1 AND image = $2 ORDER BY tag")
-        .bind(tenant.as_str())
-        .bind(image.to_string())
-        .fetch_all(c)
+) -> Result<Vec<ObservedTag>, sqlx::Error> {
+    let rows = about("SELECT * FROM observation WHERE tenant = $1 AND image = $2 ORDER BY tag", tenant, image);
+    rows.fetch_all(c).await?.iter().map(observed).collect()
+}
+
+pub(crate) async fn sight(
+    c: &mut SqliteConnection,
+    tenant: &TenantName,
+    image: &ImageName,
+    tags: &[Tag],
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let first = about(
+        "INSERT INTO baseline (tenant, image, listed_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
+        tenant,
+        image,
+    )
+    .bind(now.0)
+    .execute(&mut *c)
+    .await?
+    .rows_affected()
+        == 1;
+    for tag in tags {
+        about(
+            "INSERT INTO sighting (tenant, image, tag, seen_at, baseline) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+            tenant,
+            image,
+        )
+        .bind(tag.as_str())
+        .bind(now.0)
+        .bind(first)
+        .execute(&mut *c)
         .await?;
-    let observation = |row: &SqliteRow| {
-        Ok(Observation { image: image.clone(), tag: parsed(row, "tag")?, manifest: json(row, "manifest")? })
+    }
+    Ok(())
+}
+
+pub(crate) async fn sightings(
+    c: &mut SqliteConnection,
+    tenant: &TenantName,
+    image: &ImageName,
+) -> Result<Option<Vec<Sighting>>, sqlx::Error> {
+    let listed = about("SELECT 1 FROM baseline WHERE tenant = $1 AND image = $2", tenant, image);
+    if listed.fetch_optional(&mut *c).await?.is_none() {
+        return Ok(None);
+    }
+    let rows = about("SELECT tag, seen_at, baseline FROM sighting WHERE tenant = $1 AND image = $2", tenant, image);
+    let sighting = |row: &SqliteRow| {
+        Ok(Sighting { tag: parsed(row, "tag")?, at: time(row, "seen_at")?, baseline: row.try_get("baseline")? })
     };
-    rows.iter().map(observation).collect()
+    rows.fetch_all(c).await?.iter().map(sighting).collect::<Result<_, _>>().map(Some)
+}
+
+/// An announcement without digest is written with an empty one: the key that finds repetitions must not be null.
+pub(crate) async fn announce(
+    c: &mut SqliteConnection,
+    tenant: &TenantName,
+    image: &ImageName,
+    tag: &Tag,
+    digest: Option<&tagboat_model::Digest>,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    about(
+        "INSERT INTO announcement (tenant, image, tag, digest, announced_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        tenant,
+        image,
+    )
+    .bind(tag.as_str())
+    .bind(digest.map_or("", |digest| digest.as_str()))
+    .bind(now.0)
+    .execute(c)
+    .await
+    .map(|_| ())
+}
+
+pub(crate) async fn announcements(
+    c: &mut SqliteConnection,
+    tenant: &TenantName,
+    image: &ImageName,
+) -> Result<Vec<Announcement>, sqlx::Error> {
+    let rows = about(
+        "SELECT place, tag, digest FROM announcement WHERE tenant = $1 AND image = $2 ORDER BY place",
+        tenant,
+        image,
+    );
+    let announcement = |row: &SqliteRow| {
+        let digest: &str = row.try_get("digest")?;
+        let digest = if digest.is_empty() { None } else { Some(parsed(row, "digest")?) };
+        let place: i64 = row.try_get("place")?;
+        Ok(Announcement { tag: parsed(row, "tag")?, digest, place: place.unsigned_abs() })
+    };
+    rows.fetch_all(c).await?.iter().map(announcement).collect()
+}
+
+/// Binds tenant and image as `$1` and `$2`.
+fn about<'q>(
+    sql: &'static str,
+    tenant: &'q TenantName,
+    image: &ImageName,
+) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+    sqlx::query(sql).bind(tenant.as_str()).bind(image.to_string())
 }

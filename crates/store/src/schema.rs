@@ -8,12 +8,20 @@ use sqlx::{
 };
 
 /// Number, name, forward, back.
-const STEPS: [(i64, &str, &str, &str); 1] = [(
-    1,
-    "start",
-    include_str!("../../../migrations/sqlite/0001_start.up.sql"),
-    include_str!("../../../migrations/sqlite/0001_start.down.sql"),
-)];
+const STEPS: [(i64, &str, &str, &str); 2] = [
+    (
+        1,
+        "start",
+        include_str!("../../../migrations/sqlite/0001_start.up.sql"),
+        include_str!("../../../migrations/sqlite/0001_start.down.sql"),
+    ),
+    (
+        2,
+        "tags",
+        include_str!("../../../migrations/sqlite/0002_tags.up.sql"),
+        include_str!("../../../migrations/sqlite/0002_tags.down.sql"),
+    ),
+];
 
 fn migrator() -> Migrator {
     let step = |number: i64, name: &'static str, direction: MigrationType, sql: &'static str| {
@@ -43,7 +51,7 @@ mod tests {
     use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 
     /// Rows for the tables as each step leaves them.
-    const ROWS: [&str; 1] = ["
+    const ROWS: [&str; 2] = ["
         INSERT INTO delivery VALUES ('d', 'default', 'registry', 'k', 'accepted', '[]', x'00', 1);
         INSERT INTO event VALUES ('e', 'd', 'default', 'r.example/a', '1', NULL, '\"signed\"', 1);
         INSERT INTO branch (tenant, repository, branch) VALUES ('default', 'config', 'main');
@@ -52,7 +60,13 @@ mod tests {
         INSERT INTO decision (id, tenant, repository, branch, head, decided_at, seen_at, image, entry, decision, gathering)
             VALUES ('x', 'default', 'config', 'main', 'h', 1, 1, 'r.example/a', 'a', '{}', 1);
         INSERT INTO decision_event VALUES ('x', 'e');
-        INSERT INTO outbox (tenant, effect_key, kind, payload, created_at) VALUES ('default', 'k', 'kind', '{}', 1);"];
+        INSERT INTO outbox (tenant, effect_key, kind, payload, created_at) VALUES ('default', 'k', 'kind', '{}', 1);
+        INSERT INTO observation VALUES ('default', 'r.example/a', '1', '{}', 1, 1);", "
+        INSERT INTO baseline VALUES ('default', 'r.example/a', 1);
+        INSERT INTO sighting VALUES ('default', 'r.example/a', '1', 1, 1);
+        INSERT INTO announcement VALUES (1, 'default', 'r.example/a', '1', '', 1);
+        INSERT INTO observation VALUES ('default', 'r.example/a', '1', '{}', NULL, 1, '[]', 1);
+        UPDATE branch SET wake_at = 1;"];
 
     async fn memory() -> SqliteConnection {
         "sqlite::memory:".parse::<SqliteConnectOptions>().unwrap().foreign_keys(true).connect().await.unwrap()

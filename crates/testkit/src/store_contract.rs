@@ -52,7 +52,7 @@ async fn lease(store: &dyn Store, now: Timestamp) -> Result<Work, Option<Timesta
 }
 
 fn served() -> Finish {
-    Finish::Served { head: None, swept: false, problem: None }
+    Finish::Served { head: None, swept: false, problem: None, again_at: None }
 }
 
 /// A branch that is known, interested in web, and served.
@@ -241,7 +241,13 @@ async fn interests_and_observations_are_kept(store: &dyn Store) {
     let tenant = "default".parse().unwrap();
     store.observe(&tenant, &[seen("a")], at(3)).await.unwrap();
     store.observe(&tenant, &[seen("b")], at(4)).await.unwrap();
-    assert_eq!(store.observations(&tenant, &web()).await.unwrap(), [seen("b")]);
+    store.observe(&tenant, &[seen("b")], at(5)).await.unwrap();
+    let known = store.observations(&tenant, &web()).await.unwrap();
+    let [known] = &known[..] else { panic!("one tag: {known:?}") };
+    assert_eq!(
+        (&known.manifest, known.since, &known.replaced[..]),
+        (&manifest("b"), at(4), &[manifest("a").digest][..])
+    );
     assert!(store.observations(&"other".parse().unwrap(), &web()).await.unwrap().is_empty());
 }
 
@@ -250,7 +256,10 @@ async fn sweeps_come_due(store: &dyn Store) {
     store.know_branches(&[key("main")], at(0)).await.unwrap();
     let work = lease(store, at(0)).await.unwrap();
     assert_eq!(work.swept_at, None);
-    store.finish(&work, Finish::Served { head: None, swept: true, problem: None }, at(0)).await.unwrap();
+    store
+        .finish(&work, Finish::Served { head: None, swept: true, problem: None, again_at: None }, at(0))
+        .await
+        .unwrap();
     let due = store.mark_sweeps(hour, at(1)).await.unwrap().unwrap();
     assert!(due >= at(3600) && due <= at(3960), "an hour and up to a tenth: {due}");
     assert_eq!(lease(store, at(10)).await, Err(None));

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 
 use tagboat_manifest::LARGEST_FILE;
-use tagboat_model::{EnvironmentName, ImageName, Reference};
+use tagboat_model::{EnvironmentName, ImageName, Reference, SignatureRule};
 use tagboat_ports::{BlobId, FileEntry};
-use tagboat_promotion::{Environment, assign};
+use tagboat_promotion::{Environment, Verify, assign};
 use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, read_repository_file};
 
 use crate::{ConfigRepository, ReconcileError};
 
 /// Files that are read at once; with their largest size it bounds the memory.
 const READ_AT_ONCE: usize = 64;
+
+/// Keys are some hundred bytes.
+const LARGEST_KEY_FILE: usize = 64 * 1024;
 
 /// The files that mention one of the images, by environment.
 #[derive(Default)]
@@ -56,7 +59,23 @@ pub(super) async fn repository_settings(
     let file = tree.iter().find(|file| file.path == REPOSITORY_FILE).ok_or_else(missing)?;
     let bytes = config.port.read(std::slice::from_ref(&file.blob), LARGEST_FILE).await?.pop().flatten();
     let bytes = bytes.ok_or_else(missing)?;
-    read_repository_file(REPOSITORY_FILE, &String::from_utf8_lossy(&bytes)).map_err(ReconcileError::Configuration)
+    let mut settings = read_repository_file(REPOSITORY_FILE, &String::from_utf8_lossy(&bytes))
+        .map_err(ReconcileError::Configuration)?;
+    for verify in settings.verify_mut() {
+        if let Verify::KeyFile(path) = verify {
+            *verify = Verify::Rule(SignatureRule::Keys { pem: vec![key_file(config, tree, path).await?] });
+        }
+    }
+    Ok(settings)
+}
+
+/// A public key among the files of a commit.
+async fn key_file(config: &ConfigRepository, tree: &[FileEntry], path: &str) -> Result<String, ReconcileError> {
+    let missing = || ReconcileError::NoKeyFile { path: path.to_owned() };
+    let file = tree.iter().find(|file| file.path == path).ok_or_else(missing)?;
+    let bytes = config.port.read(std::slice::from_ref(&file.blob), LARGEST_KEY_FILE).await?.pop().flatten();
+    let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(missing)?;
+    if text.contains("-----BEGIN PUBLIC KEY-----") { Ok(text) } else { Err(missing()) }
 }
 
 /// Find the references to `images` in the files of `environments`.

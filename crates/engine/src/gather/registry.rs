@@ -1,175 +1,181 @@
-//! Asking the registry, once per tag and reconcile.
+//! Asking the registry, once per question and reconcile, and what is remembered of earlier answers.
 
-use std::{
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use tagboat_model::{Digest, Duration, ImageName, SignatureRule, Tag, Timestamp};
+use tagboat_policy::{Known, Sight};
+use tagboat_ports::{
+    Announcement, ManifestDescription, ManifestKind, Observation, ObservedTag, RegistryError, RegistryErrorKind, Step,
+    Verification, Work,
 };
-
-use tagboat_model::{ImageName, Tag};
-use tagboat_policy::Policy;
-use tagboat_ports::{ManifestDescription, ManifestKind, Observation, RegistryError, RegistryErrorKind, Step, Work};
-use tagboat_promotion::{Candidate, CandidateState, ImageFacts, wanted_tags};
+use tagboat_promotion::ImageFacts;
 
 use crate::{Engine, ReconcileError, chain};
 
-/// After this many tags that turned out to be no images, the rest waits for the next sweep.
-const MOST_TAGS_ASKED: usize = 50;
+/// Requests at once when many tags are read.
+const READ_AT_ONCE: usize = 8;
+/// A signature or a platform often comes seconds after the tag; what does not come is looked for ever more rarely.
+const SHORTEST_WAIT: Duration = Duration::from_seconds(15);
+const LONGEST_WAIT: Duration = Duration::from_seconds(3600);
+
+/// What a tag names, and whether we built it ourselves.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    pub(super) manifest: ManifestDescription,
+    /// The commit of ours that it was built from.
+    pub(super) own_commit: Option<String>,
+}
 
 /// What was learned in one reconcile.
 pub(super) struct Inquiry<'e> {
-    engine: &'e Engine,
+    pub(super) engine: &'e Engine,
     work: &'e Work,
     sweeping: bool,
     /// Images that were never listed for this branch.
     unlisted: BTreeSet<ImageName>,
-    /// By image: what was read in earlier reconciles.
-    observed: BTreeMap<ImageName, Vec<Observation>>,
+    /// By image: what was read in earlier reconciles, and in this one.
+    observed: BTreeMap<ImageName, BTreeMap<Tag, ObservedTag>>,
+    /// By image: when its tags appeared; nothing before the first listing.
+    sighted: BTreeMap<ImageName, Option<BTreeMap<Tag, Sight>>>,
+    announced: BTreeMap<ImageName, Vec<Announcement>>,
     lists: BTreeMap<ImageName, Result<Vec<Tag>, String>>,
-    /// Images that were looked at as a sweep does, and those for which that failed.
+    /// Images that were looked at as a sweep does, and those for which that failed or has to be done again soon.
     looked_at: BTreeSet<ImageName>,
     missed: BTreeSet<ImageName>,
-    answers: BTreeMap<(ImageName, Tag), Result<CandidateState, String>>,
+    answers: BTreeMap<(ImageName, Tag), Result<Option<Found>, String>>,
+    verified: Vec<(ImageName, Digest, SignatureRule, Result<Verification, String>)>,
     learned: Vec<Observation>,
     /// Registries that could not be reached, with the reason: they are not tried again for each of their images.
     down: BTreeMap<String, String>,
     unavailable: Option<RegistryError>,
+    again_at: Option<Timestamp>,
 }
 
 impl<'e> Inquiry<'e> {
     pub(super) async fn new(engine: &'e Engine, work: &'e Work, sweeping: bool) -> Result<Self, ReconcileError> {
         let interests = engine.ports.store.interests(&work.key).await?;
+        let unlisted = interests.into_iter().filter(|interest| !interest.listed).map(|interest| interest.image);
         Ok(Self {
             engine,
             work,
             sweeping,
-            unlisted: interests
-                .into_iter()
-                .filter(|interest| !interest.listed)
-                .map(|interest| interest.image)
-                .collect(),
+            unlisted: unlisted.collect(),
             observed: BTreeMap::new(),
+            sighted: BTreeMap::new(),
+            announced: BTreeMap::new(),
             lists: BTreeMap::new(),
             looked_at: BTreeSet::new(),
             missed: BTreeSet::new(),
             answers: BTreeMap::new(),
+            verified: Vec::new(),
             learned: Vec::new(),
             down: BTreeMap::new(),
             unavailable: None,
+            again_at: None,
         })
     }
 
-    /// The candidates of an image, asked about as far as needed; nothing when there is no reason to look, the
-    /// reason when the registry could not be asked.
-    pub(super) async fn candidates(
-        &mut self,
-        facts: &ImageFacts,
-        event_tags: &[Tag],
-    ) -> Result<Option<Result<Vec<Candidate>, String>>, ReconcileError> {
-        let reason = self.reason_to_look(facts);
-        let found = self.look(facts, event_tags, reason).await?;
-        if reason == Reason::List {
-            let looked = if matches!(found, Some(Err(_))) { &mut self.missed } else { &mut self.looked_at };
-            looked.insert(facts.image.clone());
-        }
-        Ok(found)
-    }
-
-    async fn look(
-        &mut self,
-        facts: &ImageFacts,
-        event_tags: &[Tag],
-        reason: Reason,
-    ) -> Result<Option<Result<Vec<Candidate>, String>>, ReconcileError> {
-        let mut known: Vec<Tag> = event_tags.to_vec();
-        if let (Reason::List, Policy::Semver(_)) = (reason, &facts.policy) {
-            match self.list(&facts.image).await {
-                Ok(tags) => known.extend(tags),
-                Err(detail) => return Ok(Some(Err(detail))),
-            }
-        }
-        known.extend(self.observations(&facts.image).await?.iter().map(|seen| seen.tag.clone()));
-        match &facts.policy {
-            Policy::Digest(followed) => known.push(followed.tag.clone()),
-            // What runs is a candidate too: a lower one must not win because nobody spoke of it.
-            Policy::Semver(_) => {
-                let written = facts.references.iter().filter_map(|reference| reference.tag.clone());
-                known.extend(written.chain(facts.resolved.iter().cloned()));
-            }
-        }
-        let known: Vec<Tag> = known.into_iter().collect::<BTreeSet<_>>().into_iter().collect();
-        let mut wanted = wanted_tags(facts, &known);
-        let as_asked = facts.references.iter().all(|reference| reference.is_written_as(facts.pin));
-        let settled = is_ordered(facts) && as_asked && !(facts.allow_downgrade && reason == Reason::List);
-        if settled {
-            // What runs already needs no second look unless somebody speaks of it; a followed tag does, since only
-            // its digest moves.
-            let look = matches!((reason, &facts.policy), (Reason::List, Policy::Digest(_)));
-            wanted.retain(|tag| look || event_tags.contains(tag) || is_above_current(facts, tag));
-            if wanted.is_empty() && event_tags.is_empty() && reason == Reason::None {
-                return Ok(None);
-            }
-        }
-        let mut states: BTreeMap<Tag, CandidateState> = BTreeMap::new();
-        let mut asked = 0;
-        for tag in wanted {
-            // What was read before and is no image needs no second look, unless somebody speaks of it.
-            let before = self.observations(&facts.image).await?.iter().find(|seen| seen.tag == tag);
-            if let Some(ManifestKind::Other { detail }) = before.map(|seen| seen.manifest.kind.clone())
-                && !event_tags.contains(&tag)
-            {
-                states.insert(tag, CandidateState::NotAnImage { detail });
-                continue;
-            }
-            asked += 1;
-            if asked > MOST_TAGS_ASKED {
-                break;
-            }
-            let state = match self.ask(&facts.image, &tag).await? {
-                Ok(state) => state,
-                // A better tag that cannot be judged now must not make a lesser one win.
-                Err(detail) => return Ok(Some(Err(detail))),
-            };
-            let confirmed = matches!(state, CandidateState::Confirmed { .. });
-            states.insert(tag, state);
-            if confirmed {
-                break;
-            }
-        }
-        let state_of = |tag: &Tag| states.get(tag).cloned().unwrap_or(CandidateState::Unasked);
-        Ok(Some(Ok(known.into_iter().map(|tag| Candidate { state: state_of(&tag), tag }).collect())))
-    }
-
-    /// Listing is for sweeps, for images never listed, and where the current value cannot be ordered.
-    fn reason_to_look(&self, facts: &ImageFacts) -> Reason {
-        let list = self.sweeping || self.unlisted.contains(&facts.image) || !is_ordered(facts);
-        if list { Reason::List } else { Reason::None }
-    }
-
-    async fn list(&mut self, image: &ImageName) -> Result<Vec<Tag>, String> {
-        if let Some(known) = self.lists.get(image) {
-            return known.clone();
-        }
-        if let Some(reason) = self.down.get(image.registry()) {
-            return Err(reason.clone());
-        }
-        let result = match self.engine.ports.registry.tags(image).await {
-            Ok(tags) => Ok(tags.into_iter().filter(|tag| !tag.is_artifact_of_another()).collect()),
-            Err(error) => Err(self.note(error)),
-        };
-        self.lists.insert(image.clone(), result.clone());
-        result
-    }
-
-    async fn observations(&mut self, image: &ImageName) -> Result<&[Observation], ReconcileError> {
+    /// Read from the database what is remembered of an image.
+    pub(super) async fn recall(&mut self, facts: &ImageFacts) -> Result<(), ReconcileError> {
+        let (store, tenant, image) = (&self.engine.ports.store, &self.work.key.tenant, &facts.image);
         if !self.observed.contains_key(image) {
-            let seen = self.engine.ports.store.observations(&self.work.key.tenant, image).await?;
-            self.observed.insert(image.clone(), seen);
+            let seen = store.observations(tenant, image).await?;
+            self.observed.insert(image.clone(), seen.into_iter().map(|seen| (seen.tag.clone(), seen)).collect());
         }
-        Ok(self.observed.get(image).map_or(&[], Vec::as_slice))
+        if keeps_sightings(facts) && !self.sighted.contains_key(image) {
+            let seen = store.sightings(tenant, image).await?;
+            let sight = |at, baseline| if baseline { Sight::Baseline(at) } else { Sight::After(at) };
+            let seen =
+                seen.map(|seen| seen.into_iter().map(|seen| (seen.tag, sight(seen.at, seen.baseline))).collect());
+            self.sighted.insert(image.clone(), seen);
+        }
+        if facts.selection.policy.is_announced() && !self.announced.contains_key(image) {
+            self.announced.insert(image.clone(), store.announcements(tenant, image).await?);
+        }
+        Ok(())
+    }
+
+    /// Whether an image is to be looked at completely, whatever events say.
+    pub(super) fn is_to_be_listed(&self, facts: &ImageFacts) -> bool {
+        let no_baseline = keeps_sightings(facts) && !matches!(self.sighted.get(&facts.image), Some(Some(_)));
+        self.sweeping || self.unlisted.contains(&facts.image) || no_baseline
+    }
+
+    /// Note that an image was looked at completely, or was to be and could not.
+    pub(super) fn looked(&mut self, image: &ImageName, completely: bool) {
+        let looked = if completely { &mut self.looked_at } else { &mut self.missed };
+        looked.insert(image.clone());
+    }
+
+    pub(super) fn observed(&self, image: &ImageName) -> impl Iterator<Item = &ObservedTag> {
+        self.observed.get(image).into_iter().flat_map(BTreeMap::values)
+    }
+
+    pub(super) fn observation(&self, image: &ImageName, tag: &Tag) -> Option<&ObservedTag> {
+        self.observed.get(image)?.get(tag)
+    }
+
+    pub(super) fn announcements(&self, image: &ImageName) -> &[Announcement] {
+        self.announced.get(image).map_or(&[], Vec::as_slice)
+    }
+
+    /// What is known of a tag beside its spelling.
+    pub(super) fn known(&self, facts: &ImageFacts, tag: &Tag) -> Known {
+        let observed = self.observation(&facts.image, tag);
+        let announced = self.announcements(&facts.image).iter().find(|announced| announced.tag == *tag);
+        let announced = announced.map(|announced| announced.place);
+        if let (Some(observed), Some(_)) = (observed, facts.selection.policy.followed()) {
+            // The age of what a followed tag names begins when it was first read to name that.
+            let sight = if observed.replaced.is_empty() { Sight::Baseline } else { Sight::After };
+            let sight = Some(sight(observed.since));
+            return Known { sight, created: observed.manifest.created, announced };
+        }
+        let seen = self.sighted.get(&facts.image).and_then(Option::as_ref).and_then(|seen| seen.get(tag));
+        Known { sight: seen.copied(), created: observed.and_then(|observed| observed.created), announced }
+    }
+
+    pub(super) async fn list(&mut self, facts: &ImageFacts) -> Result<Result<Vec<Tag>, String>, ReconcileError> {
+        let image = &facts.image;
+        let listed = match (self.lists.get(image), self.down.get(image.registry())) {
+            (Some(known), _) => known.clone(),
+            (None, Some(reason)) => Err(reason.clone()),
+            (None, None) => {
+                let result = self.engine.ports.registry.tags(image).await;
+                let result = result.map_err(|error| self.note(error));
+                self.lists.insert(image.clone(), result.clone());
+                result
+            }
+        };
+        if let (Ok(tags), true) = (&listed, keeps_sightings(facts)) {
+            let images: Vec<Tag> = tags.iter().filter(|tag| !tag.is_artifact_of_another()).cloned().collect();
+            self.sight(image, images).await?;
+        }
+        Ok(listed)
+    }
+
+    /// Remember that an image has these tags now.
+    pub(super) async fn sight(&mut self, image: &ImageName, tags: Vec<Tag>) -> Result<(), ReconcileError> {
+        let Some(sighted) = self.sighted.get_mut(image) else { return Ok(()) };
+        let now = self.engine.now();
+        let first = sighted.is_none();
+        let seen = sighted.get_or_insert_default();
+        let new: Vec<Tag> = tags.into_iter().filter(|tag| !seen.contains_key(tag)).collect();
+        for tag in &new {
+            seen.insert(tag.clone(), if first { Sight::Baseline(now) } else { Sight::After(now) });
+        }
+        if first || !new.is_empty() {
+            self.engine.ports.store.sight(&self.work.key.tenant, image, &new, now).await?;
+        }
+        Ok(())
     }
 
     /// Ask about one tag. The outer error is ours, the inner one the registry's.
-    async fn ask(&mut self, image: &ImageName, tag: &Tag) -> Result<Result<CandidateState, String>, ReconcileError> {
+    pub(super) async fn ask(
+        &mut self,
+        image: &ImageName,
+        tag: &Tag,
+    ) -> Result<Result<Option<Found>, String>, ReconcileError> {
         let key = (image.clone(), tag.clone());
         if let Some(known) = self.answers.get(&key) {
             return Ok(known.clone());
@@ -177,23 +183,18 @@ impl<'e> Inquiry<'e> {
         if let Some(reason) = self.down.get(image.registry()) {
             return Ok(Err(reason.clone()));
         }
-        let before =
-            self.observations(image).await?.iter().find(|seen| seen.tag == *tag).map(|seen| seen.manifest.clone());
+        let before = self.observation(image, tag).map(|observed| observed.manifest.clone());
         let answer = match self.read(image, tag, before).await {
-            Ok(None) => Ok(CandidateState::Missing),
-            Ok(Some(manifest)) => Ok(self.judge(manifest).await?),
+            Ok(None) => Ok(None),
+            Ok(Some(manifest)) => Ok(Some(self.attribute(manifest).await?)),
             Err(error) => Err(self.note(error)),
         };
-        let words = match &answer {
-            Ok(CandidateState::Confirmed { digest }) => format!("an image, {digest}"),
-            Ok(CandidateState::Missing) => "no such tag".to_owned(),
-            Ok(CandidateState::NotAnImage { detail }) => detail.clone(),
-            Ok(CandidateState::OwnCommit { revision }) => format!("built from our own commit {revision}"),
-            Ok(CandidateState::Unasked) => "not asked".to_owned(),
-            Err(detail) => detail.clone(),
-        };
-        let step = Step::Asked { image: image.clone(), tag: tag.clone(), answer: words, at: self.engine.now() };
-        self.engine.ports.progress.step(&step);
+        self.engine.ports.progress.step(&Step::Asked {
+            image: image.clone(),
+            tag: tag.clone(),
+            answer: in_words(&answer),
+            at: self.engine.now(),
+        });
         self.answers.insert(key, answer.clone());
         Ok(answer)
     }
@@ -215,23 +216,64 @@ impl<'e> Inquiry<'e> {
         }
         let manifest = registry.describe(image, tag).await?;
         if let Some(manifest) = &manifest {
-            self.learned.push(Observation { image: image.clone(), tag: tag.clone(), manifest: manifest.clone() });
+            self.learn(image, tag, manifest);
         }
         Ok(manifest)
     }
 
-    async fn judge(&self, manifest: ManifestDescription) -> Result<CandidateState, ReconcileError> {
-        if let ManifestKind::Other { detail } = manifest.kind {
-            return Ok(CandidateState::NotAnImage { detail });
+    fn learn(&mut self, image: &ImageName, tag: &Tag, manifest: &ManifestDescription) {
+        let known = self.observed.entry(image.clone()).or_default();
+        let after = ObservedTag::after(known.remove(tag), tag.clone(), manifest.clone(), self.engine.now());
+        known.insert(tag.clone(), after);
+        self.learned.push(Observation { image: image.clone(), tag: tag.clone(), manifest: manifest.clone() });
+    }
+
+    /// Read tags that were never read, several at once. The inner error is the registry's.
+    pub(super) async fn read_all(&mut self, image: &ImageName, tags: &[Tag]) -> Result<(), String> {
+        if let Some(reason) = self.down.get(image.registry()) {
+            return Err(reason.clone());
         }
-        if let Some(revision) = manifest.revision {
-            let own =
-                self.engine.ports.store.own_commits(&self.work.key.tenant, std::slice::from_ref(&revision)).await?;
-            if !own.is_empty() {
-                return Ok(CandidateState::OwnCommit { revision });
+        for chunk in tags.chunks(READ_AT_ONCE) {
+            let registry = &self.engine.ports.registry;
+            let answers = join_all(chunk.iter().map(|tag| registry.describe(image, tag))).await;
+            for (tag, answer) in chunk.iter().zip(answers) {
+                match answer {
+                    Ok(Some(manifest)) => self.learn(image, tag, &manifest),
+                    Ok(None) => {}
+                    Err(error) => return Err(self.note(error)),
+                }
             }
         }
-        Ok(CandidateState::Confirmed { digest: manifest.digest })
+        Ok(())
+    }
+
+    async fn attribute(&self, manifest: ManifestDescription) -> Result<Found, ReconcileError> {
+        let own_commit = match &manifest.revision {
+            Some(revision) if manifest.kind == ManifestKind::Image => {
+                let revision = std::slice::from_ref(revision);
+                self.engine.ports.store.own_commits(&self.work.key.tenant, revision).await?.pop()
+            }
+            _ => None,
+        };
+        Ok(Found { manifest, own_commit })
+    }
+
+    /// Whether a manifest is signed as it has to be.
+    pub(super) async fn verify(
+        &mut self,
+        image: &ImageName,
+        digest: &Digest,
+        rule: &SignatureRule,
+    ) -> Result<Verification, String> {
+        let same =
+            |known: &&(ImageName, Digest, SignatureRule, _)| (&known.0, &known.1, &known.2) == (image, digest, rule);
+        if let Some((.., known)) = self.verified.iter().find(same) {
+            return known.clone();
+        }
+        let result = self.engine.ports.registry.verify(image, digest, rule).await;
+        let result = result.map_err(|error| self.note(error));
+        self.verified.push((image.clone(), digest.clone(), rule.clone(), result.clone()));
+        result
     }
 
     /// Keep the first outage, return the words. What is wrong with one repository is a reason of its own and
@@ -247,16 +289,24 @@ impl<'e> Inquiry<'e> {
     }
 
     /// The tags that references without one are known to run, by their digests.
-    pub(super) async fn resolve(&mut self, facts: &ImageFacts) -> Result<Vec<Tag>, ReconcileError> {
-        let alone: Vec<_> = facts.references.iter().filter(|reference| reference.tag.is_none()).collect();
-        if alone.is_empty() {
-            return Ok(Vec::new());
-        }
-        let seen = self.observations(&facts.image).await?;
-        let runs = |seen: &&Observation| {
-            alone.iter().any(|reference| reference.digest.as_ref() == Some(&seen.manifest.digest))
-        };
-        Ok(seen.iter().filter(runs).map(|seen| seen.tag.clone()).collect())
+    pub(super) fn resolve(&self, facts: &ImageFacts) -> Vec<Tag> {
+        let alone = facts.references.iter().filter(|reference| reference.tag.is_none());
+        let digests: Vec<&Digest> = alone.filter_map(|reference| reference.digest.as_ref()).collect();
+        let runs = |seen: &&ObservedTag| digests.contains(&&seen.manifest.digest);
+        self.observed(&facts.image).filter(runs).map(|seen| seen.tag.clone()).collect()
+    }
+
+    /// Look at an image again at some time, although nothing may happen until then.
+    pub(super) fn look_again(&mut self, image: &ImageName, at: Timestamp) {
+        self.again_at = Some(self.again_at.map_or(at, |earlier| earlier.min(at)));
+        self.missed.insert(image.clone());
+    }
+
+    /// Look again for something that a version still lacks: soon after it appeared, then ever more rarely.
+    pub(super) fn wait_for_more(&mut self, image: &ImageName, tag: &Tag) {
+        let now = self.engine.now();
+        let waited = self.observation(image, tag).map_or(Duration::ZERO, |observed| now.since(observed.since));
+        self.look_again(image, now.plus(waited.clamp(SHORTEST_WAIT, LONGEST_WAIT)));
     }
 
     /// Remember what was learned, and tell which images were looked at completely.
@@ -266,7 +316,8 @@ impl<'e> Inquiry<'e> {
         }
         // Two environments may judge one image; one of them that could not counts.
         let listed = self.looked_at.difference(&self.missed).cloned().collect();
-        Ok(Looked { listed, missed: self.missed.into_iter().collect(), unavailable: self.unavailable })
+        let missed = self.missed.into_iter().collect();
+        Ok(Looked { listed, missed, unavailable: self.unavailable, again_at: self.again_at })
     }
 }
 
@@ -274,32 +325,28 @@ impl<'e> Inquiry<'e> {
 pub(super) struct Looked {
     /// Images that were looked at completely.
     pub(super) listed: Vec<ImageName>,
-    /// Images that were to be, and could not.
+    /// Images that were to be, and could not, or that wait for something.
     pub(super) missed: Vec<ImageName>,
     /// The first registry that could not be asked.
     pub(super) unavailable: Option<RegistryError>,
+    /// When something that is waited for is to be looked at again.
+    pub(super) again_at: Option<Timestamp>,
 }
 
-/// Beside events: whether there is a reason to look at everything.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Reason {
-    List,
-    None,
+/// Whether it matters when tags appeared.
+fn keeps_sightings(facts: &ImageFacts) -> bool {
+    let policy = &facts.selection.policy;
+    policy.is_by_appearance() || (facts.selection.minimum_age.is_some() && policy.followed().is_none())
 }
 
-/// Whether all references carry one value that the policy can compare others with.
-fn is_ordered(facts: &ImageFacts) -> bool {
-    let first = facts.references.first().and_then(|reference| reference.tag.as_ref());
-    facts.references.iter().all(|reference| match (&reference.tag, &facts.policy) {
-        (_, Policy::Digest(_)) => true,
-        (Some(tag), Policy::Semver(_)) => Some(tag) == first && facts.policy.compare(tag, tag).is_some(),
-        // A digest alone is as good as its tag, once that is known.
-        (None, Policy::Semver(_)) => first.is_none() && !facts.resolved.is_empty(),
-    })
-}
-
-fn is_above_current(facts: &ImageFacts, tag: &Tag) -> bool {
-    let current = facts.references.iter().filter_map(|reference| reference.tag.as_ref()).chain(&facts.resolved);
-    let orders: Vec<Option<Ordering>> = current.map(|current| facts.policy.compare(tag, current)).collect();
-    !orders.is_empty() && orders.contains(&Some(Ordering::Greater)) && !orders.contains(&Some(Ordering::Less))
+fn in_words(answer: &Result<Option<Found>, String>) -> String {
+    match answer {
+        Ok(None) => "no such tag".to_owned(),
+        Ok(Some(Found { own_commit: Some(revision), .. })) => format!("built from our own commit {revision}"),
+        Ok(Some(Found { manifest, .. })) => match &manifest.kind {
+            ManifestKind::Image => format!("an image, {}", manifest.digest),
+            ManifestKind::Other { detail } => detail.clone(),
+        },
+        Err(detail) => detail.clone(),
+    }
 }

@@ -6,13 +6,15 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tagboat_model::{BranchKey, CommitId, DecisionId, Duration, Event, EventId, ImageName, TenantName, Timestamp};
+use tagboat_model::{
+    BranchKey, CommitId, DecisionId, Duration, Event, EventId, ImageName, TenantName, Timestamp, Trust,
+};
 use tagboat_ports::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
-    Observation, PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+    PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
 };
 
-use super::Bug;
+use super::{Bug, memory_tags::Tags};
 
 #[derive(Debug, Default)]
 struct Branch {
@@ -30,6 +32,7 @@ struct Branch {
     swept_at: Option<Timestamp>,
     served_at: Option<Timestamp>,
     problem: Option<String>,
+    wake_at: Option<Timestamp>,
     interests: BTreeMap<ImageName, bool>,
 }
 
@@ -52,13 +55,13 @@ impl Branch {
 }
 
 #[derive(Default)]
-struct Tables {
+pub(super) struct Tables {
     deliveries: Vec<DeliveryRecord>,
     keys: BTreeSet<(TenantName, String, String)>,
     events: Vec<(TenantName, EventRecord)>,
     event_branches: Vec<(EventId, BranchKey, i64)>,
     branches: BTreeMap<BranchKey, Branch>,
-    observations: BTreeMap<(TenantName, ImageName, tagboat_model::Tag), Observation>,
+    pub(super) tags: Tags,
     decisions: Vec<(DecisionRecord, &'static str)>,
     decision_events: BTreeSet<(DecisionId, EventId)>,
 }
@@ -67,7 +70,7 @@ struct Tables {
 #[derive(Default)]
 pub struct MemoryStore {
     bug: Option<Bug>,
-    tables: Mutex<Tables>,
+    pub(super) tables: Mutex<Tables>,
 }
 
 impl MemoryStore {
@@ -97,6 +100,9 @@ impl MemoryStore {
         let mut stored = Vec::new();
         for event in delivery.events {
             let Event::ImagePushed(pushed) = event.event;
+            if event.trust >= Trust::Signed {
+                tables.tags.announce(&delivery.tenant, &pushed);
+            }
             let mut branches = Vec::new();
             for (key, branch) in &mut tables.branches {
                 if key.tenant == delivery.tenant && branch.interests.contains_key(&pushed.image) {
@@ -170,10 +176,14 @@ impl Store for MemoryStore {
 
     async fn mark_sweeps(&self, interval: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         let mut tables = self.tables.lock().unwrap();
-        let due = |branch: &Branch| branch.swept_at.unwrap_or_default().plus(interval);
+        let due = |branch: &Branch| {
+            let sweep = branch.swept_at.unwrap_or_default().plus(interval);
+            branch.wake_at.map_or(sweep, |wake_at| wake_at.min(sweep))
+        };
         for branch in tables.branches.values_mut().filter(|branch| branch.dirty == branch.served) {
             if due(branch) <= now {
                 branch.mark(now);
+                branch.wake_at = branch.wake_at.filter(|wake_at| *wake_at > now);
             }
         }
         Ok(tables.branches.values().filter(|branch| branch.dirty == branch.served).map(due).min())
@@ -235,20 +245,6 @@ impl Store for MemoryStore {
         let tables = self.tables.lock().unwrap();
         let interests = tables.branches.get(key).map(|branch| &branch.interests).into_iter().flatten();
         Ok(interests.map(|(image, listed)| Interest { image: image.clone(), listed: *listed }).collect())
-    }
-
-    async fn observe(&self, tenant: &TenantName, seen: &[Observation], _: Timestamp) -> Result<(), StoreError> {
-        let mut tables = self.tables.lock().unwrap();
-        for one in seen {
-            tables.observations.insert((tenant.clone(), one.image.clone(), one.tag.clone()), one.clone());
-        }
-        Ok(())
-    }
-
-    async fn observations(&self, tenant: &TenantName, image: &ImageName) -> Result<Vec<Observation>, StoreError> {
-        let tables = self.tables.lock().unwrap();
-        let of = tables.observations.iter().filter(|((owner, name, _), _)| owner == tenant && name == image);
-        Ok(of.map(|(_, seen)| seen.clone()).collect())
     }
 
     async fn own_commits(&self, tenant: &TenantName, commits: &[String]) -> Result<Vec<String>, StoreError> {
@@ -325,7 +321,8 @@ impl Store for MemoryStore {
         let Some(branch) = tables.held(work) else { return Ok(()) };
         branch.lease_until = Timestamp::default();
         match finish {
-            Finish::Served { head, swept, problem } => {
+            Finish::Served { head, swept, problem, again_at } => {
+                branch.wake_at = again_at;
                 branch.served = branch.served.max(work.sequence);
                 branch.urgent &= branch.dirty > work.sequence;
                 if branch.dirty > work.sequence {
@@ -392,7 +389,10 @@ impl Store for MemoryStore {
             head: branch.head.clone(),
             served_at: branch.served_at,
             problem: branch.problem.clone(),
-            again_at: (branch.dirty > branch.served && branch.attempts > 0).then_some(branch.not_before),
+            again_at: match branch.dirty > branch.served && branch.attempts > 0 {
+                true => Some(branch.not_before),
+                false => branch.wake_at,
+            },
         };
         Ok(tables.branches.iter().map(state).collect())
     }

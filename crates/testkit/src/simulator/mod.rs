@@ -7,6 +7,7 @@
 //! [`run`] runs one seed; a failure names it, and the same seed fails the same way again.
 
 mod memory_store;
+mod memory_tags;
 mod outside;
 mod world;
 

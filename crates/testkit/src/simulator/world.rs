@@ -9,7 +9,8 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
-use tagboat_model::{CommitId, Digest, Event, ImageName, ImagePushed, Tag, Trust};
+use tagboat_model::{CommitId, Digest, Event, ImageName, ImagePushed, Tag, Timestamp, Trust};
+use tagboat_policy::{Circumstances, Considered, Selection};
 use tagboat_ports::{BlobId, Clock as _, NewDelivery, NewEvent};
 
 use super::{MemoryStore, Report};
@@ -295,9 +296,10 @@ impl Inside {
     /// An independent look: the greatest version, among all tags that were ever pushed.
     fn best(&self, image: &str, range: &str) -> String {
         let policy = tagboat_policy::Policy::Semver(tagboat_policy::Semver { range: range.parse().unwrap() });
-        let tags: Vec<Tag> =
-            self.tags.keys().filter(|(name, _)| *name == image_name(image)).map(|(_, tag)| tag.clone()).collect();
-        policy.ranked(&tags)[0].to_string()
+        let of = self.tags.keys().filter(|(name, _)| *name == image_name(image));
+        let tags: Vec<Considered> = of.map(|(_, tag)| tag.clone().into()).collect();
+        let circumstances = Circumstances { current: None, now: Timestamp(0) };
+        Selection::from(policy).consider(&tags, circumstances).selected().unwrap().to_string()
     }
 
     /// Every commit of ours changed exactly one image in one environment, upwards, and no change was made twice.

@@ -1,0 +1,334 @@
+//! Which tags of an image are put forward, and what becomes known of each.
+//!
+//! The registry is asked about tags best first, and no further once one is found good. An event's own tag is enough
+//! where the policy can order what runs; everything is listed where it cannot, in a sweep, when a tag that was
+//! counted on is gone, and for `newest`, whose order is that in which tags appear.
+
+use std::cmp::Ordering;
+
+use tagboat_model::{Duration, SignatureRule, Tag};
+use tagboat_policy::{Circumstances, Considered, Selection, Sight};
+use tagboat_ports::{ManifestKind, Verification};
+use tagboat_promotion::{Candidate, CandidateState, ImageFacts, PutForward, put_forward};
+
+use crate::{
+    ReconcileError,
+    gather::registry::{Found, Inquiry},
+};
+
+/// After this many tags that turned out not to be good, the rest waits for the next sweep.
+const MOST_TAGS_ASKED: usize = 50;
+/// Build times read in one go; the rest follows at once, in the next.
+const MOST_TAGS_READ: usize = 400;
+/// How much later a digest that had been replaced is believed.
+const SECOND_LOOK: Duration = Duration::from_seconds(60);
+
+/// What was found about an image.
+pub(super) enum Answer {
+    /// There is no reason to look at it.
+    Nothing,
+    /// The registry could not be asked, with the reason.
+    Down(String),
+    /// Facts with their candidates.
+    Facts(Box<ImageFacts>),
+}
+
+/// How thoroughly an image is looked at.
+#[derive(Clone, Copy)]
+struct Depth {
+    /// List its tags.
+    list: bool,
+    /// Read when its tags were built, also of those that were there from the start.
+    build_times: bool,
+}
+
+impl Inquiry<'_> {
+    /// Find the candidates of an image, asked about as far as needed.
+    pub(super) async fn candidates(
+        &mut self,
+        facts: ImageFacts,
+        rule: Option<&SignatureRule>,
+        event_tags: &[Tag],
+    ) -> Result<Answer, ReconcileError> {
+        self.recall(&facts).await?;
+        let facts = ImageFacts { resolved: self.resolve(&facts), ..facts };
+        let by_appearance = facts.selection.policy.is_by_appearance();
+        let must_list = self.is_to_be_listed(&facts) || !self.is_ordered(&facts);
+        let mut depth =
+            Depth { list: must_list || (by_appearance && !event_tags.is_empty()), build_times: !by_appearance };
+        loop {
+            let answer = self.look(facts.clone(), rule, event_tags, depth).await?;
+            if depth.list {
+                self.looked(&facts.image, !matches!(answer, Answer::Down(_)));
+            }
+            let Answer::Facts(found) = &answer else { return Ok(answer) };
+            let good = |candidate: &Candidate| matches!(candidate.state, CandidateState::Confirmed { .. });
+            let gone = found.candidates.iter().any(|candidate| candidate.state == CandidateState::Missing);
+            if gone && !depth.list && lists(&facts.selection) {
+                // Something else may be the best now, which no event spoke of.
+                depth.list = true;
+            } else if !depth.build_times && found.unread > 0 && !found.candidates.iter().any(good) {
+                depth.build_times = true;
+            } else if !depth.build_times {
+                // What appeared since is newer than all whose build times were not read.
+                return Ok(Answer::Facts(Box::new(ImageFacts { unread: 0, ..(**found).clone() })));
+            } else {
+                return Ok(answer);
+            }
+        }
+    }
+
+    async fn look(
+        &mut self,
+        mut facts: ImageFacts,
+        rule: Option<&SignatureRule>,
+        event_tags: &[Tag],
+        depth: Depth,
+    ) -> Result<Answer, ReconcileError> {
+        let mut tags: Vec<Tag> = event_tags.to_vec();
+        if depth.list && lists(&facts.selection) {
+            match self.list(&facts).await? {
+                Ok(listed) => tags.extend(listed),
+                Err(detail) => return Ok(Answer::Down(detail)),
+            }
+            if let Err(detail) = self.sight_unlisted(&facts, event_tags).await? {
+                return Ok(Answer::Down(detail));
+            }
+        }
+        tags.extend(self.remembered(&facts));
+        let tags = without_repeats(tags);
+        let mut put = self.put_forward(&facts, &tags);
+        let never_read = |inquiry: &Self, put: &PutForward| -> Vec<Tag> {
+            let unread = put.unplaced.iter().filter(|tag| inquiry.observation(&facts.image, tag).is_none());
+            unread.cloned().collect()
+        };
+        let mut unread = never_read(self, &put);
+        if depth.build_times && !unread.is_empty() {
+            unread.truncate(MOST_TAGS_READ);
+            if let Err(detail) = self.read_all(&facts.image, &unread).await {
+                return Ok(Answer::Down(detail));
+            }
+            put = self.put_forward(&facts, &tags);
+            let asked: Vec<Tag> = unread;
+            unread = never_read(self, &put).into_iter().filter(|tag| !asked.contains(tag)).collect();
+            if !unread.is_empty() {
+                self.look_again(&facts.image, self.engine.now());
+            }
+        }
+        facts.unread = unread.len();
+        facts.further = put.further;
+        facts.passed_over = put.passed_over;
+        let mut wanted = put.wanted;
+        if self.is_settled(&facts) {
+            // What runs already needs no second look unless somebody speaks of it; a followed tag does, since only
+            // its digest moves. Where going down is permitted it does too, lest a lesser tag win for being asked alone.
+            let look = depth.list && facts.selection.policy.followed().is_some();
+            let down = facts.selection.allow_downgrade;
+            wanted.retain(|it| look || down || event_tags.contains(&it.tag) || self.is_above_current(&facts, &it.tag));
+            if event_tags.is_empty() && !depth.list && (down || wanted.is_empty()) {
+                return Ok(Answer::Nothing);
+            }
+        }
+        if let Err(detail) = self.ask_about(&mut facts, rule, wanted, event_tags).await? {
+            // A better tag that cannot be judged now must not make a lesser one win.
+            return Ok(Answer::Down(detail));
+        }
+        self.put_what_runs(&mut facts);
+        Ok(Answer::Facts(Box::new(facts)))
+    }
+
+    /// A list may lag behind: what an event spoke of and is there has appeared all the same.
+    async fn sight_unlisted(
+        &mut self,
+        facts: &ImageFacts,
+        event_tags: &[Tag],
+    ) -> Result<Result<(), String>, ReconcileError> {
+        let by_appearance = facts.selection.policy.is_by_appearance();
+        for tag in event_tags.iter().take(MOST_TAGS_ASKED).filter(|_| by_appearance) {
+            if self.known(facts, tag).sight.is_none() {
+                match self.ask(&facts.image, tag).await? {
+                    Ok(None) => {}
+                    Ok(Some(_)) => self.sight(&facts.image, vec![tag.clone()]).await?,
+                    Err(detail) => return Ok(Err(detail)),
+                }
+            }
+        }
+        Ok(Ok(()))
+    }
+
+    /// Ask about tags, best first, until one is good. The inner error is the registry's.
+    async fn ask_about(
+        &mut self,
+        facts: &mut ImageFacts,
+        rule: Option<&SignatureRule>,
+        wanted: Vec<Considered>,
+        event_tags: &[Tag],
+    ) -> Result<Result<(), String>, ReconcileError> {
+        let (mut asked, mut done) = (0, false);
+        for Considered { tag, mut known } in wanted {
+            let before = self.observation(&facts.image, &tag).map(|seen| seen.manifest.kind.clone());
+            let mut state = CandidateState::Unasked;
+            if let (Some(ManifestKind::Other { detail }), false) = (before, event_tags.contains(&tag)) {
+                // What was read before and is no image needs no second look, unless somebody speaks of it.
+                state = CandidateState::NotAnImage { detail };
+            } else if matches!(known.sight, Some(Sight::After(_))) && self.is_too_young(facts, &tag) {
+                // It will be asked about when it is old enough.
+            } else if !done && asked < MOST_TAGS_ASKED {
+                asked += 1;
+                state = match self.ask(&facts.image, &tag).await? {
+                    Ok(None) => CandidateState::Missing,
+                    Ok(Some(found)) => {
+                        // Only what is there has appeared: nobody can make a tag older by speaking of it early.
+                        self.sight(&facts.image, vec![tag.clone()]).await?;
+                        match self.judge(facts, rule, &tag, found).await {
+                            Ok(state) => state,
+                            Err(detail) => return Ok(Err(detail)),
+                        }
+                    }
+                    Err(detail) => return Ok(Err(detail)),
+                };
+                known = self.known(facts, &tag);
+                done = matches!(state, CandidateState::Confirmed { .. }) && !self.is_too_young(facts, &tag);
+            }
+            facts.candidates.push(Candidate { tag, known, state });
+        }
+        Ok(Ok(()))
+    }
+
+    /// What an answer means for this image.
+    async fn judge(
+        &mut self,
+        facts: &ImageFacts,
+        rule: Option<&SignatureRule>,
+        tag: &Tag,
+        found: Found,
+    ) -> Result<CandidateState, String> {
+        let Found { manifest, own_commit } = found;
+        if let ManifestKind::Other { detail } = manifest.kind {
+            return Ok(CandidateState::NotAnImage { detail });
+        }
+        if let Some(revision) = own_commit {
+            return Ok(CandidateState::OwnCommit { revision });
+        }
+        let missing = facts.selection.platforms.iter();
+        let missing =
+            missing.filter(|required| !manifest.platforms.iter().any(|platform| platform.satisfies(required)));
+        let missing: Vec<_> = missing.cloned().collect();
+        if !missing.is_empty() {
+            self.wait_for_more(&facts.image, tag);
+            return Ok(CandidateState::MissingPlatforms { missing });
+        }
+        let announced = self.announcements(&facts.image).iter().filter(|announced| announced.tag == *tag);
+        let announced: Vec<_> = announced.filter_map(|announced| announced.digest.clone()).collect();
+        if let (Some(last), false) = (announced.last(), announced.contains(&manifest.digest)) {
+            return Ok(CandidateState::AnnouncedDifferently { announced: last.clone(), found: manifest.digest });
+        }
+        if let Some(rule) = rule
+            && let Verification::Unverified { detail } = self.verify(&facts.image, &manifest.digest, rule).await?
+        {
+            self.wait_for_more(&facts.image, tag);
+            return Ok(CandidateState::NotSigned { detail });
+        }
+        if let Some(until) = self.second_look(facts, tag) {
+            self.look_again(&facts.image, until);
+            return Ok(CandidateState::Returned { digest: manifest.digest, until });
+        }
+        Ok(CandidateState::Confirmed { digest: manifest.digest })
+    }
+
+    /// When a followed tag that names again what it had named before is to be believed; nothing when it is already.
+    /// A replica of the registry that lags behind answers with what was.
+    fn second_look(&self, facts: &ImageFacts, tag: &Tag) -> Option<tagboat_model::Timestamp> {
+        facts.selection.policy.followed()?;
+        let observed = self.observation(&facts.image, tag)?;
+        let runs = |reference: &tagboat_model::Reference| reference.digest.as_ref() == Some(&observed.manifest.digest);
+        let until = observed.since.plus(SECOND_LOOK);
+        let returned = observed.replaced.contains(&observed.manifest.digest);
+        (returned && until > self.engine.now() && !facts.references.iter().all(runs)).then_some(until)
+    }
+
+    /// Whether a tag is too young; then it is looked at again when it is old enough.
+    fn is_too_young(&mut self, facts: &ImageFacts, tag: &Tag) -> bool {
+        let alone = [Considered { tag: tag.clone(), known: self.known(facts, tag) }];
+        let consideration = facts.selection.consider(&alone, Circumstances { current: None, now: self.engine.now() });
+        let ripens_at = consideration.ripens_at();
+        if let Some(at) = ripens_at {
+            self.look_again(&facts.image, at);
+        }
+        ripens_at.is_some()
+    }
+
+    /// Tags that need no listing to be known.
+    fn remembered(&self, facts: &ImageFacts) -> Vec<Tag> {
+        if let Some(followed) = facts.selection.policy.followed() {
+            return vec![followed.clone()];
+        }
+        let mut tags: Vec<Tag> = match facts.selection.policy.is_announced() {
+            true => self.announcements(&facts.image).iter().map(|announced| announced.tag.clone()).collect(),
+            false => self.observed(&facts.image).map(|seen| seen.tag.clone()).collect(),
+        };
+        // What runs is a candidate too: a lower one must not win because nobody spoke of it.
+        tags.extend(current(facts).cloned());
+        tags
+    }
+
+    fn put_forward(&self, facts: &ImageFacts, tags: &[Tag]) -> PutForward {
+        let known: Vec<Considered> =
+            tags.iter().map(|tag| Considered { tag: tag.clone(), known: self.known(facts, tag) }).collect();
+        put_forward(facts, &known, self.engine.now())
+    }
+
+    /// The tags that run stand among the candidates, with what is known of them: the decision compares with them.
+    fn put_what_runs(&self, facts: &mut ImageFacts) {
+        if facts.selection.policy.followed().is_some() {
+            return;
+        }
+        for tag in without_repeats(current(facts).cloned().collect()) {
+            if !facts.candidates.iter().any(|candidate| candidate.tag == tag) {
+                let known = self.known(facts, &tag);
+                facts.candidates.push(Candidate { tag, known, state: CandidateState::Unasked });
+            }
+        }
+    }
+
+    /// Whether nothing needs to be asked unless something better is known.
+    fn is_settled(&self, facts: &ImageFacts) -> bool {
+        self.is_ordered(facts) && facts.references.iter().all(|reference| reference.is_written_as(facts.pin))
+    }
+
+    /// Whether all references carry one value that the policy can compare others with.
+    fn is_ordered(&self, facts: &ImageFacts) -> bool {
+        if facts.selection.policy.followed().is_some() {
+            return true;
+        }
+        let first = facts.references.first().and_then(|reference| reference.tag.as_ref());
+        facts.references.iter().all(|reference| match &reference.tag {
+            Some(tag) => Some(tag) == first && facts.selection.orders(tag, &self.known(facts, tag)),
+            // A digest alone is as good as its tag, once that is known.
+            None => first.is_none() && !facts.resolved.is_empty(),
+        })
+    }
+
+    fn is_above_current(&self, facts: &ImageFacts, tag: &Tag) -> bool {
+        let place = |tag: &Tag| self.known(facts, tag);
+        let compare = |current: &Tag| facts.selection.compare((tag, &place(tag)), (current, &place(current)));
+        let orders: Vec<Option<Ordering>> = current(facts).map(compare).collect();
+        !orders.is_empty() && orders.contains(&Some(Ordering::Greater)) && !orders.contains(&Some(Ordering::Less))
+    }
+}
+
+/// The tags that run, as far as they are known.
+fn current(facts: &ImageFacts) -> impl Iterator<Item = &Tag> {
+    facts.references.iter().filter_map(|reference| reference.tag.as_ref()).chain(&facts.resolved)
+}
+
+/// Whether a listing can tell anything.
+fn lists(selection: &Selection) -> bool {
+    selection.policy.followed().is_none() && !selection.policy.is_announced()
+}
+
+/// The first of equal tags stays where it is.
+fn without_repeats(tags: Vec<Tag>) -> Vec<Tag> {
+    let mut seen = std::collections::BTreeSet::new();
+    tags.into_iter().filter(|tag| seen.insert(tag.clone())).collect()
+}
