@@ -8,4 +8,5 @@ mod crashes;
 mod demo;
 mod deploy;
 mod main_job;
+mod policy;
 mod world;

@@ -26,8 +26,17 @@ pub(crate) enum Command {
     Check(Check),
     /// Say why an image was updated, or why nothing was done.
     Explain(Explain),
+    /// Work with policies.
+    #[command(subcommand)]
+    Policy(Policy),
     /// Print the JSON schema of a configuration file.
     Schema(Schema),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Policy {
+    /// Say which of some tags a policy selects, and why every other was not.
+    Test(PolicyTest),
 }
 
 /// How answers are written.
@@ -83,6 +92,34 @@ pub(crate) struct Explain {
     /// The server file, which says where the database is.
     #[arg(long, env = "TAGBOAT_CONFIG", default_value = "config/tagboat.yaml")]
     pub(crate) config: PathBuf,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("where").required(true).multiple(true).args(["tags", "image"]))]
+pub(crate) struct PolicyTest {
+    /// YAML with the keys of an image entry that choose its version: `policy`, `filterTags`, `exclude`, `allow`,
+    /// `minimumAge`, `platforms`, `allowDowngrade`, `maximumJump`, `verify`.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// File with the tags, one a line (`-`: standard input). After a space a line may say when its image was built,
+    /// as RFC 3339 writes it.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) tags: Option<PathBuf>,
+    /// Ask the registry of this image: for its tags, unless `--tags` names them, and for what the best of them name.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) image: Option<tagboat_model::ImageName>,
+    /// The tag that runs now: nothing below it is selected, and nothing beyond `maximumJump`.
+    #[arg(long, value_name = "TAG")]
+    pub(crate) current: Option<tagboat_model::Tag>,
+    /// The server file with `registries`. Without it credentials are those of `docker login`.
+    #[arg(long, env = "TAGBOAT_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How many tags are shown for each reason [default: 5 as text, all as JSON]. All are counted.
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) show: Option<usize>,
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: Output,

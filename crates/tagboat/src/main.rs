@@ -15,7 +15,7 @@ mod wiring;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Arguments, Command},
+    cli::{Arguments, Command, Policy},
     exit::{Code, Failure},
 };
 
@@ -41,6 +41,7 @@ async fn run() -> Code {
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Check(arguments) => commands::check::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments).await,
+        Command::Policy(Policy::Test(arguments)) => commands::policy_test::run(&arguments).await,
         Command::Schema(arguments) => commands::schema::run(&arguments),
     };
     match result {

@@ -1,10 +1,10 @@
 //! From the server file to running parts: the only place where ports meet their implementations.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
 
 use tagboat_engine::{Behaviour, ConfigRepository, Engine, Ports};
 use tagboat_intake::{Receiver, Sender};
-use tagboat_model::{Duration, ReceiverName, RepositoryName, TenantName};
+use tagboat_model::{Duration, ImageName, ReceiverName, RepositoryName, TenantName};
 use tagboat_ports::{Progress, Settle, Store};
 use tagboat_registry::{OciRegistries, RegistrySettings};
 use tagboat_repository::{Access as GitAccess, Address, Author, GitRepository, SshKey};
@@ -148,11 +148,21 @@ fn registries(file: &ServerFile) -> Result<BTreeMap<String, RegistrySettings>, F
         let credentials = registry.credentials.as_ref().map(|file| secrets::credentials(&whose, file)).transpose()?;
         let (plain_http, token_servers) = (registry.plain_http, registry.token_servers.clone());
         // As image names mean it: `index.docker.io` is `docker.io`.
-        let host = tagboat_model::ImageName::at(&registry.host, "any/name");
+        let host = ImageName::at(&registry.host, "any/name");
         let host = host.map_err(|error| Failure::invalid(format!("{whose}: {error}")))?;
         settings.insert(host.registry().to_owned(), RegistrySettings { credentials, plain_http, token_servers });
     }
     Ok(settings)
+}
+
+/// The registries as a person at the command line reaches them: the one that was named, and those of the server file.
+pub(crate) fn registry_for(image: &ImageName, config: Option<&Path>) -> Result<OciRegistries, Failure> {
+    let mut known = match config {
+        Some(path) => registries(&crate::commands::server_file(path)?)?,
+        None => BTreeMap::new(),
+    };
+    known.entry(image.registry().to_owned()).or_default();
+    OciRegistries::new(known).map_err(|error| Failure::failed("connections to registries cannot be set up", &error))
 }
 
 fn access(file: &ServerFile) -> Result<Access, Failure> {

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 /// The commands in the order of the reference.
-const COMMANDS: [&str; 5] = ["demo", "serve", "check", "explain", "schema"];
+const COMMANDS: [&str; 6] = ["demo", "serve", "check", "explain", "policy test", "schema"];
 
 /// Write all of them. CI fails when this leaves a difference.
 pub(crate) fn run() -> Result<(), String> {
@@ -14,7 +14,11 @@ pub(crate) fn run() -> Result<(), String> {
     );
     let _ = writeln!(reference, "{}```", tagboat(&["--help"])?);
     for command in COMMANDS {
-        let _ = writeln!(reference, "\n## tagboat {command}\n\n```text\n{}```", tagboat(&[command, "--help"])?);
+        let _ = writeln!(
+            reference,
+            "\n## tagboat {command}\n\n```text\n{}```",
+            tagboat(&command.split(' ').chain(["--help"]).collect::<Vec<_>>())?
+        );
     }
     write("crates/tagboat/COMMANDS.md", &reference)
 }
