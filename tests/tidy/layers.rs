@@ -7,25 +7,40 @@ use cargo_metadata::{DependencyKind, Metadata, MetadataCommand, Package};
 use crate::{report, root};
 
 /// Crates without I/O, runtime or clock, with every crate from outside that they may use.
-const PURE: [(&str, &[&str]); 6] = [
+const PURE: [(&str, &[&str]); 7] = [
     ("tagboat-model", &["serde", "thiserror", "schemars", "jiff"]),
     ("tagboat-intake", &["serde", "serde_json", "thiserror", "hmac", "sha2", "subtle", "base64", "secrecy", "globset"]),
     ("tagboat-policy", &["serde", "thiserror", "schemars", "semver", "regex"]),
     ("tagboat-manifest", &["thiserror", "granit-parser", "memchr"]),
     ("tagboat-promotion", &["serde", "serde_json", "thiserror", "globset", "sha2"]),
     ("tagboat-settings", &["serde", "serde_json", "thiserror", "schemars", "serde-saphyr", "strsim"]),
+    (
+        "tagboat-signature",
+        &[
+            "serde",
+            "serde_json",
+            "thiserror",
+            "jiff",
+            "aws-lc-rs",
+            "base64",
+            "regex",
+            "rustls-pki-types",
+            "sigstore-verify",
+        ],
+    ),
 ];
 
 /// Our crates that each of ours may use.
-const LAYERS: [(&str, &[&str]); 15] = [
+const LAYERS: [(&str, &[&str]); 16] = [
     ("tagboat-model", &[]),
     ("tagboat-intake", &["model"]),
     ("tagboat-policy", &["model"]),
     ("tagboat-manifest", &["model"]),
     ("tagboat-promotion", &["model", "policy"]),
     ("tagboat-settings", &["model", "intake", "policy", "manifest", "promotion"]),
+    ("tagboat-signature", &["model"]),
     ("tagboat-ports", &["model"]),
-    ("tagboat-registry", &["model", "ports"]),
+    ("tagboat-registry", &["model", "ports", "signature"]),
     ("tagboat-repository", &["model", "ports"]),
     ("tagboat-store", &["model", "ports"]),
     ("tagboat-engine", &["model", "intake", "policy", "manifest", "promotion", "settings", "ports"]),
@@ -55,11 +70,14 @@ const LAYERS: [(&str, &[&str]); 15] = [
 ];
 
 /// One door each to the outside.
-const DOORS: [(&str, &[&str]); 9] = [
+const DOORS: [(&str, &[&str]); 11] = [
     ("gix", &["tagboat-repository"]),
     ("gix-pack", &["tagboat-repository"]),
     ("sqlx", &["tagboat-store"]),
     ("oci-spec", &["tagboat-registry"]),
+    ("sigstore-verify", &["tagboat-signature"]),
+    // The tests make signatures.
+    ("aws-lc-rs", &["tagboat-signature", "tagboat-testkit"]),
     ("octocrab", &["tagboat-forge"]),
     // The demo's registry and the tests send requests of their own.
     ("reqwest", &["tagboat-registry", "tagboat", "tagboat-testkit"]),

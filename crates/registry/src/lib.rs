@@ -10,6 +10,7 @@ mod authentication;
 mod challenge;
 mod client;
 mod manifest;
+mod signatures;
 
 use std::collections::BTreeMap;
 
@@ -22,7 +23,9 @@ use tagboat_ports::{ManifestDescription, Registry, RegistryError, Verification};
 use crate::{
     client::{Client, Fault},
     manifest::{Detail, ReadManifest},
+    signatures::Signatures,
 };
+pub use tagboat_signature::{TrustRoot, TrustRootError};
 
 /// How one registry is reached, where that differs from an anonymous request over https.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +41,7 @@ pub struct RegistrySettings {
 /// All registries. An image's name says which is asked.
 pub struct OciRegistries {
     client: Client,
+    signatures: Signatures,
 }
 
 /// More pages than this are taken for a loop. At 1,000 tags a page it is a million tags.
@@ -50,7 +54,14 @@ impl OciRegistries {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(registries: BTreeMap<String, RegistrySettings>) -> Result<Self, reqwest::Error> {
-        Ok(Self { client: Client::new(registries)? })
+        Ok(Self { client: Client::new(registries)?, signatures: Signatures::default() })
+    }
+
+    /// Check keyless signatures against this trust root. Without one they cannot be checked.
+    #[must_use]
+    pub fn with_trust_root(mut self, trust_root: TrustRoot) -> Self {
+        self.signatures.trust_root = Some(trust_root);
+        self
     }
 }
 
@@ -80,8 +91,14 @@ impl Registry for OciRegistries {
         self.all_tags(image).await.map_err(|fault| fault.during("list the tags of".to_owned(), image))
     }
 
-    async fn verify(&self, _: &ImageName, _: &Digest, _: &SignatureRule) -> Result<Verification, RegistryError> {
-        Ok(Verification::Unverified { detail: "signatures cannot be checked yet".to_owned() })
+    async fn verify(
+        &self,
+        image: &ImageName,
+        digest: &Digest,
+        rule: &SignatureRule,
+    ) -> Result<Verification, RegistryError> {
+        let verification = self.signatures.verify(&self.client, image, digest, rule).await;
+        verification.map_err(|fault| fault.during(format!("check the signatures of {} of", digest.short()), image))
     }
 }
 
@@ -162,16 +179,20 @@ fn page(bytes: &[u8]) -> Result<Vec<String>, Fault> {
     }
 }
 
-/// `</v2/acme/web/tags/list?last=b&n=100>; rel="next"` becomes `tags/list?last=b&n=100`: only the query is
-/// taken over, so that a registry cannot send us elsewhere.
+/// `</v2/acme/web/tags/list?last=b&n=100>; rel="next"` becomes `tags/list?last=b&n=100`.
 fn next_page(link: &str) -> Result<Option<String>, Fault> {
+    Ok(next_query(link, "the list of tags")?.map(|query| format!("tags/list?{query}")))
+}
+
+/// The query of the next page. Only it is taken over, so that a registry cannot send us elsewhere.
+fn next_query<'l>(link: &'l str, list: &str) -> Result<Option<&'l str>, Fault> {
     let Some(next) = link.split(',').find(|part| part.contains("rel=\"next\"") || part.contains("rel=next")) else {
         return Ok(None);
     };
     let target = next.split('<').nth(1).and_then(|rest| rest.split('>').next());
     match target.and_then(|target| target.split_once('?')) {
-        Some((_, query)) => Ok(Some(format!("tags/list?{query}"))),
-        None => Err(Fault::new("the list of tags names a next page that cannot be read")),
+        Some((_, query)) => Ok(Some(query)),
+        None => Err(Fault::new(format!("{list} names a next page that cannot be read"))),
     }
 }
 

@@ -117,7 +117,7 @@ impl DockerRegistry {
         (manifest, bytes)
     }
 
-    async fn push_blob(&self, repository: &str, bytes: &[u8], media_type: &str) -> Value {
+    pub(crate) async fn push_blob(&self, repository: &str, bytes: &[u8], media_type: &str) -> Value {
         let start = format!("http://{}/v2/{repository}/blobs/uploads/", self.host());
         let answer = self.http.post(start).send().await.unwrap();
         let location = answer.headers()[header::LOCATION].to_str().unwrap().to_owned();
@@ -135,7 +135,13 @@ impl DockerRegistry {
         json!({ "mediaType": media_type, "digest": digest, "size": bytes.len() })
     }
 
-    async fn push_manifest(&self, repository: &str, reference: &str, media_type: &str, manifest: &Value) -> String {
+    pub(crate) async fn push_manifest(
+        &self,
+        repository: &str,
+        reference: &str,
+        media_type: &str,
+        manifest: &Value,
+    ) -> String {
         let url = format!("http://{}/v2/{repository}/manifests/{reference}", self.host());
         let answer = self
             .http
@@ -150,7 +156,7 @@ impl DockerRegistry {
     }
 }
 
-fn digest_of(bytes: &[u8]) -> String {
+pub(crate) fn digest_of(bytes: &[u8]) -> String {
     let hex: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
 }

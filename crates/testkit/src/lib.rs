@@ -5,15 +5,18 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
+mod authority;
 mod docker_registry;
 mod git_server;
 mod git_work;
 mod process;
+pub mod signing;
 pub mod simulator;
 mod ssh_server;
 pub mod store_contract;
 pub mod world;
 
+pub use authority::{Authority, Flaw, Signer};
 pub use docker_registry::DockerRegistry;
 pub use git_server::GitServer;
 pub use git_work::{BareRepository, git};
