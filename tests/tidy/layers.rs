@@ -64,7 +64,8 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ),
     (
         "tagboat-testkit",
-        &["model", "intake", "policy", "manifest", "promotion", "settings", "ports", "engine", "server"],
+        // The registry for a bench alone.
+        &["model", "intake", "policy", "manifest", "promotion", "settings", "ports", "registry", "engine", "server"],
     ),
     ("xtask", &[]),
 ];

@@ -73,8 +73,11 @@ pub enum ManifestKind {
 /// Whether asking again soon can help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RegistryErrorKind {
-    /// The registry could not be reached, or did not answer as one does: all of its images wait.
+    /// The registry could not be reached, or asks to be left alone: all of its images wait.
     Outage,
+    /// It answered, with nothing usable: what was asked is not permitted, or the answer is not what one is. Other
+    /// images are asked for all the same; this is tried again.
+    Refusal,
     /// It answered, and the answer is about this repository: there is none of that name, or it may not be seen.
     Repository,
 }

@@ -1,23 +1,35 @@
-//! Tokens of registries: fetched once per repository, kept until shortly before they end.
+//! What a registry accepts: tokens and passwords, got once per repository and kept until shortly before they end.
+//!
+//! Protocols: distribution's token specification (`GET` with a password) and its OAuth 2 variant (`POST` with a
+//! refresh token). Does not look credentials up: `credentials` does.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::time::Duration;
 
-use reqwest::{RequestBuilder, Url};
+use reqwest::{RequestBuilder, StatusCode, Url, header::HeaderMap};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
-use tokio::sync::Mutex;
+use serde_json::Value;
+use tagboat_model::ImageName;
 
-use crate::{RegistrySettings, client::Fault};
+use crate::{
+    RegistrySettings,
+    challenge::{Challenge, is_trusted},
+    client::{Fault, host_and_port},
+    credentials::{Cache, Environment, Identities, Identity, error_code, seconds, server_time},
+    lane::Lanes,
+    retry::{Patience, retry_after},
+    transport::Transport,
+};
 
 /// What the token specification says when `expires_in` is missing.
 const DEFAULT_LIFE: Duration = Duration::from_secs(60);
 /// Whatever a token server says.
 const LONGEST_LIFE: Duration = Duration::from_secs(3600);
-/// A token is not used when it might end on the way.
-const MARGIN: Duration = Duration::from_secs(10);
+/// One for each repository.
+const MOST_TOKENS: usize = 4096;
+
+/// In bytes. Servers refuse longer headers.
+const LONGEST_TOKEN: usize = 32 * 1024;
 
 /// What goes into the `Authorization` header.
 #[derive(Debug, Clone)]
@@ -33,75 +45,271 @@ impl Authorization {
             Self::Bearer(token) => request.bearer_auth(token.expose_secret()),
         }
     }
+
+    fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Basic(user, password), Self::Basic(other, secret)) => {
+                user == other && password.expose_secret() == secret.expose_secret()
+            }
+            (Self::Bearer(one), Self::Bearer(other)) => one.expose_secret() == other.expose_secret(),
+            _ => false,
+        }
+    }
 }
 
-/// What works, and until when.
-type Known = (Authorization, Option<Instant>);
+/// A registry that asked who we are.
+pub(crate) struct Asked<'a> {
+    pub(crate) image: &'a ImageName,
+    pub(crate) settings: &'a RegistrySettings,
+    pub(crate) plain_http: bool,
+    /// How the registry is reached. Its token server is reached by the same rules about addresses.
+    pub(crate) transport: &'a Transport,
+    pub(crate) lanes: &'a Lanes,
+}
 
-/// By registry and repository.
-#[derive(Debug, Default)]
-pub(crate) struct Tokens(Mutex<HashMap<(String, String), Known>>);
+/// Tokens and passwords by registry and repository.
+pub(crate) struct Authentication {
+    known: Cache<Authorization>,
+    identities: Identities,
+}
 
-impl Tokens {
-    /// What is known to work for a repository.
-    pub(crate) async fn get(&self, registry: &str, repository: &str) -> Option<Authorization> {
-        let tokens = self.0.lock().await;
-        let (authorization, until) = tokens.get(&(registry.to_owned(), repository.to_owned()))?;
-        until.is_none_or(|until| Instant::now() + MARGIN < until).then(|| authorization.clone())
+impl Authentication {
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub(crate) fn new(environment: Environment) -> Result<Self, reqwest::Error> {
+        Ok(Self { known: Cache::new(MOST_TOKENS), identities: Identities::new(environment)? })
     }
 
-    pub(crate) async fn put(
+    pub(crate) fn set_environment(&mut self, environment: Environment) {
+        self.identities.set_environment(environment);
+    }
+
+    /// What is known to work for a repository. Waits while it is renewed.
+    pub(crate) async fn known(&self, image: &ImageName) -> Option<Authorization> {
+        self.known.peek(&key(image)).await
+    }
+
+    /// Answer the challenge of a 401. `refused` is what the registry did not accept; it is not answered again. Of
+    /// many requests about one repository one makes the exchange, and the others take what it got.
+    pub(crate) async fn answer(
         &self,
-        registry: &str,
-        repository: &str,
-        authorization: Authorization,
-        life: Option<Duration>,
-    ) {
-        let until = life.map(|life| Instant::now() + life);
-        self.0.lock().await.insert((registry.to_owned(), repository.to_owned()), (authorization, until));
+        asked: &Asked<'_>,
+        challenge: Option<Challenge>,
+        refused: Option<&Authorization>,
+        patience: &mut Patience,
+    ) -> Result<Authorization, Fault> {
+        let name = asked.image.registry();
+        let Some(challenge) = challenge else {
+            return Err(Fault::new(format!(
+                "{name} does not accept the credential, or asks for one in an unknown way"
+            )));
+        };
+        let is_refused = |known: &Authorization| refused.is_some_and(|refused| refused.is_same(known));
+        let fetch = async {
+            match challenge {
+                Challenge::Basic => self.password(asked, refused).await,
+                Challenge::Bearer { realm, service } => self.token(asked, realm, service.as_deref(), patience).await,
+            }
+        };
+        self.known.get(&key(asked.image), is_refused, fetch).await
     }
 
-    pub(crate) async fn forget(&self, registry: &str, repository: &str) {
-        self.0.lock().await.remove(&(registry.to_owned(), repository.to_owned()));
+    async fn identity(
+        &self,
+        asked: &Asked<'_>,
+        refused: Option<&Identity>,
+    ) -> Result<(Identity, Option<Duration>), Fault> {
+        self.identities.identity(&asked.settings.credentials, asked.image, asked.plain_http, refused).await
     }
+
+    /// The password itself, for registries without a token server.
+    async fn password(
+        &self,
+        asked: &Asked<'_>,
+        refused: Option<&Authorization>,
+    ) -> Result<(Authorization, Option<Duration>), Fault> {
+        let name = asked.image.registry();
+        let old = match refused {
+            Some(Authorization::Basic(user, password)) => {
+                Some(Identity::Password { user: user.clone(), password: password.clone() })
+            }
+            _ => None,
+        };
+        let (identity, life) = self.identity(asked, old.as_ref()).await?;
+        match identity {
+            // Asking again with the same password only counts as one more wrong attempt.
+            Identity::Password { .. } if old.as_ref().is_some_and(|old| old.is_same(&identity)) => {
+                Err(Fault::new(format!("{name} does not accept the credential for this repository any more")))
+            }
+            Identity::Password { user, password } => Ok((Authorization::Basic(user, password), life)),
+            Identity::Refresh(_) => Err(Fault::new(format!(
+                "{name} asks for a user name and password, but the Docker configuration has an identity token for it"
+            ))),
+            Identity::Anonymous => Err(Fault::new(format!(
+                "{name} asks for a user name and password; add `registries` with `host: {name}` and `credentials`"
+            ))),
+        }
+    }
+
+    /// A token of the registry's token server.
+    async fn token(
+        &self,
+        asked: &Asked<'_>,
+        realm: Url,
+        service: Option<&str>,
+        patience: &mut Patience,
+    ) -> Result<(Authorization, Option<Duration>), Fault> {
+        let name = asked.image.registry();
+        if !is_trusted(&realm, name, asked.plain_http, &asked.settings.token_servers) {
+            let host = realm.host_str().unwrap_or("nowhere").to_owned();
+            return Err(Fault::new(format!(
+                "{name} sends us to {host} for a token, which is not one of its token servers; if it should be, add it to `tokenServers` of `host: {name}`"
+            )));
+        }
+        let (identity, _) = self.identity(asked, None).await?;
+        let fault = match exchange(asked, &realm, service, &identity, patience).await? {
+            Exchange::Token(token, life) => return Ok((Authorization::Bearer(token), Some(life))),
+            Exchange::Refused(fault) => fault,
+        };
+        // It may have been replaced since we looked: once more, if there is another one now.
+        let (other, _) = self.identity(asked, Some(&identity)).await?;
+        if other.is_same(&identity) {
+            return Err(fault);
+        }
+        match exchange(asked, &realm, service, &other, patience).await? {
+            Exchange::Token(token, life) => Ok((Authorization::Bearer(token), Some(life))),
+            Exchange::Refused(fault) => Err(fault),
+        }
+    }
+}
+
+fn key(image: &ImageName) -> String {
+    image.to_string()
+}
+
+/// What became of asking for a token.
+enum Exchange {
+    Token(SecretString, Duration),
+    /// The credential was not accepted. With another one the answer may be another.
+    Refused(Fault),
 }
 
 #[derive(Deserialize)]
 struct Token {
-    token: Option<String>,
-    access_token: Option<String>,
-    expires_in: Option<u64>,
+    token: Option<SecretString>,
+    access_token: Option<SecretString>,
+    #[serde(default)]
+    expires_in: Value,
+    #[serde(default)]
+    issued_at: Value,
 }
 
-/// Ask a token server, which was found trustworthy, for a token that may pull `repository`.
-pub(crate) async fn fetch(
-    http: &reqwest::Client,
-    realm: Url,
+/// Ask a token server, which was found trustworthy, for a token that may pull the repository: this and no more,
+/// whatever the registry's challenge names.
+async fn exchange(
+    asked: &Asked<'_>,
+    realm: &Url,
     service: Option<&str>,
-    repository: &str,
-    settings: &RegistrySettings,
-) -> Result<(Authorization, Duration), Fault> {
-    let mut url = realm;
-    let host = url.host_str().unwrap_or_default().to_owned();
-    url.query_pairs_mut().append_pair("scope", &format!("repository:{repository}:pull"));
+    identity: &Identity,
+    patience: &mut Patience,
+) -> Result<Exchange, Fault> {
+    let transport = asked.transport;
+    transport.reach.check(realm).map_err(|private| Fault::private(&private))?;
+    let lane = asked.lanes.get(asked.image.registry(), &host_and_port(realm), transport.limits);
+    lane.run(patience, |_| attempt(asked, realm, service, identity)).await
+}
+
+/// One request to the token server. Statuses that may pass are faults, so that they are tried again.
+async fn attempt(
+    asked: &Asked<'_>,
+    realm: &Url,
+    service: Option<&str>,
+    identity: &Identity,
+) -> Result<Exchange, Fault> {
+    let host = realm.host_str().unwrap_or_default();
+    let answer = request(asked, realm.clone(), service, identity).send().await;
+    let answer = answer.map_err(|error| Fault::unreachable(host, error))?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    if status.is_redirection() {
+        return Err(Fault::new(format!(
+            "the token server {host} redirects elsewhere, which is not followed with a credential"
+        )));
+    }
+    if status.is_success() {
+        return read(&crate::client::bounded_body(answer).await?, &headers, host);
+    }
+    match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST => {
+            let body = crate::client::bounded_body(answer).await?;
+            let fault = refusal(asked.image, host, status, &body, identity);
+            Ok(Exchange::Refused(fault.not_before(retry_after(&headers, jiff::Timestamp::now()))))
+        }
+        _ => Err(Fault::of_answer(&format!("the token server {host}"), status, &headers)),
+    }
+}
+
+/// The token in an answer, and how long it lasts from now on.
+fn read(body: &[u8], headers: &HeaderMap, host: &str) -> Result<Exchange, Fault> {
+    // The cause is left out: it may quote the token.
+    let token: Token = serde_json::from_slice(body)
+        .map_err(|_| Fault::new(format!("the token server {host} answered something else than a token")))?;
+    let life = seconds(&token.expires_in).unwrap_or(DEFAULT_LIFE).min(LONGEST_LIFE);
+    let issued = token.issued_at.as_str().and_then(|text| text.parse::<jiff::Timestamp>().ok());
+    // Both moments are of the server's clock, so ours may be wrong.
+    let age = issued.zip(server_time(headers)).map(|(issued, now)| now.as_second() - issued.as_second());
+    let age = Duration::from_secs(age.and_then(|age| u64::try_from(age).ok()).unwrap_or(0));
+    let given = [token.token, token.access_token].into_iter().flatten().find(|token| is_usable(token.expose_secret()));
+    let given = given.ok_or_else(|| Fault::new(format!("the token server {host} answered without a usable token")))?;
+    Ok(Exchange::Token(given, life.saturating_sub(age)))
+}
+
+/// Something that a header can hold, and that memory can hold for each of many repositories.
+fn is_usable(token: &str) -> bool {
+    (1..=LONGEST_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
+}
+
+fn request(asked: &Asked<'_>, mut realm: Url, service: Option<&str>, identity: &Identity) -> RequestBuilder {
+    let http = asked.transport.client(&realm);
+    let scope = format!("repository:{}:pull", asked.image.repository());
+    if let Identity::Refresh(token) = identity {
+        let mut form = vec![
+            ("grant_type", "refresh_token"),
+            ("client_id", "tagboat"),
+            ("scope", &scope),
+            ("refresh_token", token.expose_secret()),
+        ];
+        form.extend(service.map(|service| ("service", service)));
+        return http.post(realm).form(&form);
+    }
+    realm.query_pairs_mut().append_pair("scope", &scope);
     if let Some(service) = service {
-        url.query_pairs_mut().append_pair("service", service);
+        realm.query_pairs_mut().append_pair("service", service);
     }
-    let mut request = http.get(url);
-    if let Some((user, password)) = &settings.credentials {
-        request = request.basic_auth(user, Some(password.expose_secret()));
+    match identity {
+        Identity::Password { user, password } => http.get(realm).basic_auth(user, Some(password.expose_secret())),
+        _ => http.get(realm),
     }
-    let answer = request.send().await.map_err(|error| Fault::unreachable(&host, error))?;
-    if !answer.status().is_success() {
-        return Err(Fault::new(format!("the token server {host} answered {}", answer.status())));
-    }
-    let bytes = crate::client::bounded_body(answer).await?;
-    let token: Token = serde_json::from_slice(&bytes).map_err(|error| {
-        Fault::new(format!("the token server {host} answered something else than a token")).because(error)
-    })?;
-    let life = token.expires_in.map_or(DEFAULT_LIFE, Duration::from_secs).min(LONGEST_LIFE);
-    match token.token.or(token.access_token) {
-        Some(token) => Ok((Authorization::Bearer(token.into()), life)),
-        None => Err(Fault::new(format!("the token server {host} answered without a token"))),
+}
+
+fn refusal(image: &ImageName, host: &str, status: StatusCode, body: &[u8], identity: &Identity) -> Fault {
+    let code = error_code(body).map(|code| format!(", {code}")).unwrap_or_default();
+    let (name, status_text) = (image.registry(), format!("status {}{code}", status.as_u16()));
+    let invalid_grant = status == StatusCode::BAD_REQUEST && code.ends_with("invalid_grant");
+    match (status, identity) {
+        (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, Identity::Anonymous) => Fault::new(format!(
+            "the token server {host} gives no token without a credential ({status_text}); add `registries` with `host: {name}` and `credentials`"
+        ))
+        .of_repository(),
+        (StatusCode::FORBIDDEN, _) => Fault::new(format!(
+            "the token server {host} does not let the credential read this repository ({status_text})"
+        ))
+        .of_repository(),
+        (StatusCode::UNAUTHORIZED, _) => {
+            Fault::new(format!("the token server {host} does not accept the credential for {name} ({status_text})"))
+        }
+        _ if invalid_grant => {
+            Fault::new(format!("the token server {host} does not accept the credential for {name} ({status_text})"))
+        }
+        _ => Fault::new(format!("the token server {host} gives no token ({status_text})")),
     }
 }

@@ -3,7 +3,10 @@
 //! Format: RFC 9110 section 11 and distribution's token specification. A realm that is neither the registry
 //! itself nor a known token server of it gets nothing: registries have been made to send credentials away.
 
-use reqwest::Url;
+use reqwest::{
+    Url,
+    header::{self, HeaderMap},
+};
 
 /// What a registry asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,14 @@ pub(crate) enum Challenge {
 }
 
 impl Challenge {
+    /// What an answer asks for. Where a registry offers both, a token is better than a password in every request.
+    pub(crate) fn of(headers: &HeaderMap) -> Option<Self> {
+        let texts = headers.get_all(header::WWW_AUTHENTICATE).iter().filter_map(|value| value.to_str().ok());
+        let offered: Vec<Self> = texts.filter_map(Self::parse).collect();
+        let bearer = offered.iter().find(|challenge| matches!(challenge, Self::Bearer { .. })).cloned();
+        bearer.or_else(|| offered.into_iter().next())
+    }
+
     /// Read the header; `None` when it asks for something else.
     pub(crate) fn parse(header: &str) -> Option<Self> {
         let (scheme, rest) = header.split_once(' ').unwrap_or((header, ""));
@@ -44,17 +55,25 @@ fn parameters(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Token servers of public registries that are not at the registry's own host.
-const KNOWN: [(&str, &str); 3] =
-    [("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com"), ("public.ecr.aws", "public.ecr.aws")];
+/// Token servers of public registries that are not at the registry's own host. All others that are widely used
+/// (`ghcr.io`, `quay.io`, `gcr.io`, `*.pkg.dev`, `*.azurecr.io`, `mcr.microsoft.com`, `public.ecr.aws`, `nvcr.io`,
+/// `registry.redhat.io`) issue their tokens themselves. For GitLab and Harbor of one's own, the operator names it.
+const KNOWN: [(&str, &str); 2] = [("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
 
-/// Whether `realm` may be asked for tokens of `registry`.
+/// Whether `realm` may be asked for tokens of `registry`. Hosts are compared whole and with their ports, after the
+/// URL was parsed: what a parser makes of a strange spelling is what would be connected to.
 pub(crate) fn is_trusted(realm: &Url, registry: &str, plain_http: bool, configured: &[String]) -> bool {
-    let scheme = realm.scheme() == "https" || (plain_http && realm.scheme() == "http");
-    let Some(host) = realm.host_str() else { return false };
+    let (scheme, default_port) = match realm.scheme() {
+        "https" => (true, ":443"),
+        "http" => (plain_http, ":80"),
+        _ => (false, ""),
+    };
+    let Some(host) = realm.host_str().filter(|host| !host.is_empty()) else { return false };
     let with_port = realm.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    let trusted =
-        with_port == registry || KNOWN.contains(&(registry, with_port.as_str())) || configured.contains(&with_port);
+    let is = |name: &str| name.strip_suffix(default_port).unwrap_or(name).eq_ignore_ascii_case(&with_port);
+    let trusted = is(registry)
+        || KNOWN.iter().any(|(known, server)| *known == registry && *server == with_port)
+        || configured.iter().any(|name| is(name));
     scheme && trusted && realm.username().is_empty() && realm.password().is_none()
 }
 
@@ -75,6 +94,19 @@ mod tests {
     }
 
     #[test]
+    fn a_token_is_preferred_to_a_password() {
+        let of = |texts: &[&str]| {
+            let name = header::WWW_AUTHENTICATE;
+            let pairs = texts.iter().map(|text| (name.clone(), text.parse().unwrap()));
+            Challenge::of(&pairs.collect())
+        };
+        let bearer = "Bearer realm=\"https://a.example/t\"";
+        assert!(matches!(of(&["Basic realm=\"x\"", bearer]), Some(Challenge::Bearer { .. })));
+        assert_eq!(of(&["Negotiate", "Basic realm=\"x\""]), Some(Challenge::Basic));
+        assert_eq!(of(&["Negotiate"]), None);
+    }
+
+    #[test]
     fn only_known_token_servers_are_believed() {
         let trusted = |realm: &str, registry: &str, plain: bool, configured: &[&str]| {
             let configured: Vec<String> = configured.iter().map(|host| (*host).to_owned()).collect();
@@ -83,6 +115,10 @@ mod tests {
         assert!(trusted("https://ghcr.io/token", "ghcr.io", false, &[]));
         assert!(trusted("https://auth.docker.io/token", "docker.io", false, &[]));
         assert!(trusted("https://sso.example/token", "r.example", false, &["sso.example"]));
+        assert!(trusted("https://sso.example/token", "r.example", false, &["SSO.example:443"]));
+        assert!(trusted("https://GHCR.io:443/token", "ghcr.io", false, &[]));
+        assert!(trusted("https://r.example/token", "r.example:443", false, &[]));
+        assert!(trusted("https://gitlab.com/jwt/auth", "registry.gitlab.com", false, &[]));
         assert!(trusted("http://127.0.0.1:5000/token", "127.0.0.1:5000", true, &[]));
         for (realm, registry) in [
             ("https://evil.example/token", "ghcr.io"),
@@ -93,6 +129,13 @@ mod tests {
             ("https://user@ghcr.io/token", "ghcr.io"),
             ("https://169.254.169.254/token", "ghcr.io"),
             ("https://auth.docker.io/token", "ghcr.io"),
+            ("https://docker.io/token", "registry.gitlab.com"),
+            ("https://gitlab.com/jwt/auth", "gitlab.com:8443"),
+            ("https://ghcr.io./token", "ghcr.io"),
+            ("https://ghcr.io:80/token", "ghcr.io"),
+            ("https://sub.ghcr.io/token", "ghcr.io"),
+            ("https://ghcr.iо/token", "ghcr.io"),
+            ("ftp://ghcr.io/token", "ghcr.io"),
             ("file:///etc/passwd", "ghcr.io"),
         ] {
             assert!(!trusted(realm, registry, false, &[]), "{realm} for {registry}");

@@ -1,90 +1,101 @@
-//! Requests to registries: addresses, authentication, redirects, bounds.
+//! Requests to registries: authentication, redirects, bounds. How one exchange is paced and tried again is the lane's.
 
 use std::{collections::BTreeMap, time::Duration};
 
-use reqwest::{Method, Response, StatusCode, Url, header};
+use reqwest::{
+    Method, Response, StatusCode, Url,
+    header::{self, HeaderMap},
+};
 use tagboat_model::{Digest, ImageName};
-use tagboat_ports::{RegistryError, RegistryErrorKind};
-use tokio::sync::Semaphore;
 
+pub(crate) use crate::fault::Fault;
 use crate::{
     RegistrySettings,
-    authentication::{self, Authorization, Tokens},
-    challenge::{Challenge, is_trusted},
+    address::is_loopback,
+    authentication::{Asked, Authentication, Authorization},
+    challenge::Challenge,
+    credentials::{Credentials, Environment},
+    fault::Nature,
+    lane::Lanes,
     manifest,
+    retry::Patience,
+    transport::{Transport, TransportError},
 };
 
-/// Manifests are bounded by the specification at 4 MiB; a page of tags and a configuration are smaller.
+/// Manifests are bounded by the specification at 4 MiB; configurations and tokens are smaller.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
-const TIMEOUT: Duration = Duration::from_secs(30);
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-/// Registries count requests; this many at once are polite.
-const AT_ONCE: usize = 8;
+/// Bodies of refusals and redirects, which nobody looks at.
+const LARGEST_REFUSAL: usize = 64 * 1024;
 const MOST_REDIRECTS: usize = 3;
 
 pub(crate) struct Client {
-    http: reqwest::Client,
-    /// For addresses of this machine, which no proxy reaches.
-    direct: reqwest::Client,
+    /// For registries without anything special.
+    shared: Transport,
+    own: BTreeMap<String, Transport>,
     registries: BTreeMap<String, RegistrySettings>,
-    tokens: Tokens,
-    slots: Semaphore,
+    /// For registries without an entry.
+    fallback: RegistrySettings,
+    authentication: Authentication,
+    lanes: Lanes,
 }
 
-/// What went wrong, before the operation and the image are named.
+/// An answer with its whole body.
 #[derive(Debug)]
-pub(crate) struct Fault {
-    detail: String,
-    kind: RegistryErrorKind,
-    retry_after: Option<tagboat_model::Duration>,
-    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    /// Where it came from.
+    url: Url,
+    /// How long exchanges took, of all that was needed for it.
+    pub(crate) spent: Duration,
 }
 
-impl Fault {
-    pub(crate) fn new(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), kind: RegistryErrorKind::Outage, retry_after: None, source: None }
-    }
+/// What is special about a request.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ask<'a> {
+    /// The largest body that is read, in bytes.
+    pub(crate) largest: usize,
+    /// What we have; 304 becomes an answer.
+    pub(crate) etag: Option<&'a str>,
+}
 
-    /// The registry answered, about this repository.
-    pub(crate) fn of_repository(mut self) -> Self {
-        self.kind = RegistryErrorKind::Repository;
-        self
+impl Default for Ask<'_> {
+    fn default() -> Self {
+        Self { largest: LARGEST_BODY, etag: None }
     }
+}
 
-    pub(crate) fn because(mut self, source: impl std::error::Error + Send + Sync + 'static) -> Self {
-        self.source = Some(Box::new(source));
-        self
-    }
-
-    pub(crate) fn unreachable(host: &str, error: reqwest::Error) -> Self {
-        let how = if error.is_timeout() { "did not answer in time" } else { "could not be reached" };
-        // The URL is left out: a redirect's query may hold a signature.
-        Self::new(format!("{host} {how}")).because(error.without_url())
-    }
-
-    pub(crate) fn during(self, operation: String, image: &ImageName) -> RegistryError {
-        RegistryError {
-            operation,
-            image: image.clone(),
-            detail: self.detail,
-            kind: self.kind,
-            retry_after: self.retry_after,
-            source: self.source,
-        }
-    }
+/// What stays the same from one hop of a request to the next.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    method: &'a Method,
+    accept: &'a str,
+    ask: Ask<'a>,
 }
 
 impl Client {
-    pub(crate) fn new(registries: BTreeMap<String, RegistrySettings>) -> Result<Self, reqwest::Error> {
-        let builder = || {
-            reqwest::Client::builder()
-                .user_agent(concat!("tagboat/", env!("CARGO_PKG_VERSION")))
-                .redirect(reqwest::redirect::Policy::none())
-                .connect_timeout(CONNECT_TIMEOUT)
-                .timeout(TIMEOUT)
-        };
-        let (http, direct) = (builder().build()?, builder().no_proxy().build()?);
-        Ok(Self { http, direct, registries, tokens: Tokens::default(), slots: Semaphore::new(AT_ONCE) })
+    pub(crate) fn new(registries: BTreeMap<String, RegistrySettings>) -> Result<Self, TransportError> {
+        let special = registries.iter().filter(|(name, settings)| !Transport::is_plain(name, &settings.transport));
+        let own = special.map(|(name, settings)| {
+            Transport::of_registry(name, &settings.transport).map(|transport| (name.clone(), transport))
+        });
+        Ok(Self {
+            shared: Transport::shared()?,
+            own: own.collect::<Result<_, _>>()?,
+            registries,
+            fallback: RegistrySettings::default(),
+            authentication: Authentication::new(Environment::of_process()).map_err(TransportError::of_clouds)?,
+            lanes: Lanes::new(),
+        })
+    }
+
+    pub(crate) fn set_default_credentials(&mut self, credentials: Credentials) {
+        self.fallback.credentials = credentials;
+    }
+
+    pub(crate) fn set_environment(&mut self, environment: Environment) {
+        self.authentication.set_environment(environment);
     }
 
     /// Send a request about a repository; 404 is an answer, every other failure a fault.
@@ -94,54 +105,87 @@ impl Client {
         image: &ImageName,
         path: &str,
         accept: &str,
-    ) -> Result<Response, Fault> {
-        let _slot = self.slots.acquire().await.map_err(|error| Fault::new("the client was stopped").because(error))?;
-        let registry = self.registry(image);
-        let url = registry.url(image, path)?;
-        let known = self.tokens.get(image.registry(), image.repository()).await;
-        let answer = self.once(method.clone(), url.clone(), accept, known.as_ref()).await?;
-        let answer = if answer.status() == StatusCode::UNAUTHORIZED {
-            self.tokens.forget(image.registry(), image.repository()).await;
-            let authorization = self.authorize(image, &registry, &answer).await?;
-            self.once(method, url, accept, Some(&authorization)).await?
-        } else {
-            answer
-        };
-        self.follow(image, check(image.registry(), answer)?, accept).await
+    ) -> Result<Answer, Fault> {
+        self.ask(method, image, path, accept, Ask::default()).await
     }
 
-    /// Registries redirect to a store or to a region near by; credentials stay behind.
-    async fn follow(&self, image: &ImageName, mut answer: Response, accept: &str) -> Result<Response, Fault> {
-        let plain_http = self.registry(image).plain_http;
-        for _ in 0..MOST_REDIRECTS {
-            if !answer.status().is_redirection() {
-                return Ok(answer);
-            }
-            let target = answer.headers().get(header::LOCATION).and_then(|value| value.to_str().ok());
-            let target = target.and_then(|target| answer.url().join(target).ok());
-            let target = target.filter(|url| url.scheme() == "https" || (plain_http && url.scheme() == "http"));
-            let Some(target) = target else {
-                return Err(Fault::new(format!("{} redirects to a place that is not https", image.registry())));
-            };
-            answer = check(image.registry(), self.once(Method::GET, target, accept, None).await?)?;
-        }
-        Err(Fault::new(format!("{} redirects without end", image.registry())))
-    }
-
-    async fn once(
+    /// As [`Client::send`], with a bound and what we have already.
+    pub(crate) async fn ask(
         &self,
         method: Method,
-        url: Url,
+        image: &ImageName,
+        path: &str,
         accept: &str,
-        authorization: Option<&Authorization>,
-    ) -> Result<Response, Fault> {
-        let host = url.host_str().unwrap_or_default().to_owned();
-        let http = if is_loopback(&host) { &self.direct } else { &self.http };
-        let mut request = http.request(method, url).header(header::ACCEPT, accept);
-        if let Some(authorization) = authorization {
-            request = authorization.apply(request);
+        ask: Ask<'_>,
+    ) -> Result<Answer, Fault> {
+        let registry = self.registry(image);
+        let url = registry.url(image, path)?;
+        let mut patience = Patience::new(registry.transport.timeout);
+        let request = Request { method: &method, accept, ask };
+        let mut authorization = self.authentication.known(image).await;
+        let mut answer = self.hop(&registry, request, &url, authorization.as_ref(), &mut patience).await?;
+        if answer.status == StatusCode::UNAUTHORIZED {
+            let refused = authorization.as_ref();
+            authorization = Some(self.authorize(image, &registry, &answer, refused, &mut patience).await?);
+            answer = self.hop(&registry, request, &url, authorization.as_ref(), &mut patience).await?;
         }
-        request.send().await.map_err(|error| Fault::unreachable(&host, error))
+        let answer = self.follow(&registry, request, answer, authorization.as_ref(), &mut patience).await?;
+        Ok(Answer { spent: patience.spent(), ..answer })
+    }
+
+    /// Registries redirect to a store or to a region near by; credentials stay behind, unless the registry
+    /// redirects to itself. GET and HEAD alone are sent here, and stay what they are.
+    async fn follow(
+        &self,
+        registry: &Registry<'_>,
+        request: Request<'_>,
+        mut answer: Answer,
+        authorization: Option<&Authorization>,
+        patience: &mut Patience,
+    ) -> Result<Answer, Fault> {
+        let mut authorization = authorization;
+        for redirects in 0.. {
+            if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
+                return check(registry.name, request.ask, answer);
+            }
+            if redirects == MOST_REDIRECTS {
+                break;
+            }
+            let target = answer.headers.get(header::LOCATION).and_then(|value| value.to_str().ok());
+            let target = target.and_then(|target| answer.url.join(target).ok());
+            let Some(target) = target.filter(|target| is_safe_step(&answer.url, target)) else {
+                return Err(Fault::new(format!("{} redirects to a place that is not https", registry.name)));
+            };
+            // Whoever was elsewhere in between may have chosen the path: nothing is sent again.
+            authorization = authorization.filter(|_| target.origin() == answer.url.origin());
+            answer = self.hop(registry, request, &target, authorization, patience).await?;
+        }
+        Err(Fault::new(format!("{} redirects without end", registry.name)))
+    }
+
+    /// One request to one host, in its turn, tried again where that can help.
+    async fn hop(
+        &self,
+        registry: &Registry<'_>,
+        request: Request<'_>,
+        url: &Url,
+        authorization: Option<&Authorization>,
+        patience: &mut Patience,
+    ) -> Result<Answer, Fault> {
+        let (transport, host) = (registry.transport, host_and_port(url));
+        transport.reach.check(url).map_err(|private| Fault::private(&private))?;
+        let http = transport.client(url);
+        let attempt = |left: Duration| async move {
+            let mut builder = http.request(request.method.clone(), url.clone()).header(header::ACCEPT, request.accept);
+            if let Some(etag) = request.ask.etag {
+                builder = builder.header(header::IF_NONE_MATCH, etag);
+            }
+            if let Some(authorization) = authorization {
+                builder = authorization.apply(builder);
+            }
+            exchange(builder.timeout(left.min(transport.timeout)), url, request.ask.largest).await
+        };
+        self.lanes.get(registry.name, &host, transport.limits).run(patience, attempt).await
     }
 
     /// Answer the challenge of a 401.
@@ -149,69 +193,40 @@ impl Client {
         &self,
         image: &ImageName,
         registry: &Registry<'_>,
-        answer: &Response,
+        answer: &Answer,
+        refused: Option<&Authorization>,
+        patience: &mut Patience,
     ) -> Result<Authorization, Fault> {
-        let challenge = answer.headers().get(header::WWW_AUTHENTICATE).and_then(|value| value.to_str().ok());
-        let name = image.registry();
-        let (authorization, life) = match challenge.and_then(Challenge::parse) {
-            Some(Challenge::Basic) => match &registry.settings.credentials {
-                Some((user, password)) => (Authorization::Basic(user.clone(), password.clone()), None),
-                None => {
-                    return Err(Fault::new(format!(
-                        "{name} asks for a user name and password; add `registries` with `host: {name}` and `credentials`"
-                    )));
-                }
-            },
-            Some(Challenge::Bearer { realm, .. })
-                if !is_trusted(&realm, name, registry.plain_http, &registry.settings.token_servers) =>
-            {
-                let host = realm.host_str().unwrap_or("nowhere").to_owned();
-                return Err(Fault::new(format!(
-                    "{name} sends us to {host} for a token, which is not one of its token servers; if it should be, add it to `tokenServers` of `host: {name}`"
-                )));
-            }
-            Some(Challenge::Bearer { realm, service }) => {
-                let fetched = authentication::fetch(
-                    if is_loopback(name) { &self.direct } else { &self.http },
-                    realm,
-                    service.as_deref(),
-                    image.repository(),
-                    registry.settings,
-                );
-                fetched.await.map(|(authorization, life)| (authorization, Some(life)))?
-            }
-            None => {
-                return Err(Fault::new(format!(
-                    "{name} does not accept the credential, or asks for one in an unknown way"
-                )));
-            }
-        };
-        self.tokens.put(name, image.repository(), authorization.clone(), life).await;
-        Ok(authorization)
+        let (settings, plain_http) = (registry.settings, registry.plain_http);
+        let asked = Asked { image, settings, plain_http, transport: registry.transport, lanes: &self.lanes };
+        self.authentication.answer(&asked, Challenge::of(&answer.headers), refused, patience).await
     }
 
     /// A blob, checked against its digest.
     pub(crate) async fn blob(&self, image: &ImageName, digest: &Digest) -> Result<Vec<u8>, Fault> {
         let answer = self.send(Method::GET, image, &format!("blobs/{digest}"), "*/*").await?;
-        let bytes = bounded_body(answer).await?;
-        if manifest::digest_of(&bytes, Some(digest))? == *digest {
-            Ok(bytes)
+        if answer.status == StatusCode::NOT_FOUND {
+            return Err(Fault::new(format!("{} does not have the blob {digest}", image.registry())));
+        }
+        if manifest::digest_of(&answer.body, Some(digest))? == *digest {
+            Ok(answer.body)
         } else {
             Err(Fault::new(format!("the blob {digest} has other content than its digest says")))
         }
     }
 
-    fn registry(&self, image: &ImageName) -> Registry<'_> {
-        static NOTHING_SPECIAL: RegistrySettings =
-            RegistrySettings { credentials: None, plain_http: None, token_servers: Vec::new() };
-        let settings = self.registries.get(image.registry()).unwrap_or(&NOTHING_SPECIAL);
-        let plain_http = settings.plain_http.unwrap_or_else(|| is_loopback(image.registry()));
-        Registry { settings, plain_http }
+    fn registry<'c>(&'c self, image: &'c ImageName) -> Registry<'c> {
+        let name = image.registry();
+        let settings = self.registries.get(name).unwrap_or(&self.fallback);
+        let transport = self.own.get(name).unwrap_or(&self.shared);
+        Registry { name, settings, transport, plain_http: settings.plain_http.unwrap_or_else(|| is_loopback(name)) }
     }
 }
 
 struct Registry<'c> {
+    name: &'c str,
     settings: &'c RegistrySettings,
+    transport: &'c Transport,
     plain_http: bool,
 }
 
@@ -224,42 +239,85 @@ impl Registry<'_> {
     }
 }
 
-/// `localhost`, `127.0.0.1`, `[::1]`, with or without a port.
-fn is_loopback(host: &str) -> bool {
-    let name = host
-        .rsplit_once(':')
-        .filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit()))
-        .map_or(host, |(name, _)| name);
-    matches!(name, "localhost" | "127.0.0.1" | "[::1]")
+/// From https never to http; from http, which somebody configured, to either.
+fn is_safe_step(from: &Url, to: &Url) -> bool {
+    let scheme = to.scheme() == "https" || (to.scheme() == "http" && from.scheme() == "http");
+    scheme && to.username().is_empty() && to.password().is_none()
+}
+
+pub(crate) fn host_and_port(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// Send and read to the end. Statuses that may pass are faults, so that they are tried again.
+async fn exchange(request: reqwest::RequestBuilder, url: &Url, largest: usize) -> Result<Answer, Fault> {
+    let host = host_and_port(url);
+    let answer = request.send().await.map_err(|error| Fault::unreachable(&host, error))?;
+    let (status, headers) = (answer.status(), answer.headers().clone());
+    let fault = Fault::of_answer(&host, status, &headers);
+    if fault.nature() != Nature::Lasting {
+        return Err(fault);
+    }
+    let body = match status.is_success() {
+        true => body(answer, largest).await?,
+        // Read to keep the connection. The status alone says what there is to say.
+        false => body(answer, LARGEST_REFUSAL).await.map(|_| Vec::new()).unwrap_or_default(),
+    };
+    Ok(Answer { status, headers, body, url: url.clone(), spent: Duration::ZERO })
 }
 
 /// Statuses that are no answer become faults with what to do.
-fn check(registry: &str, answer: Response) -> Result<Response, Fault> {
-    let status = answer.status();
-    if status.is_success() || status == StatusCode::NOT_FOUND || status.is_redirection() {
+fn check(registry: &str, ask: Ask<'_>, answer: Answer) -> Result<Answer, Fault> {
+    let known = answer.status == StatusCode::NOT_MODIFIED && ask.etag.is_some();
+    if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND || known {
         return Ok(answer);
     }
-    let mut fault = Fault::new(match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            format!("{registry} does not accept the credential for this repository (status {})", status.as_u16())
-        }
-        StatusCode::TOO_MANY_REQUESTS => format!("{registry} asks us to wait (status 429)"),
-        _ => format!("{registry} answered with status {}", status.as_u16()),
-    });
-    let seconds = answer.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok()?.parse().ok());
-    fault.retry_after = seconds.map(tagboat_model::Duration::from_seconds);
-    Err(fault)
+    Err(Fault::of_answer(registry, answer.status, &answer.headers))
 }
 
 /// The body, unless it is larger than any that belongs here.
-pub(crate) async fn bounded_body(mut answer: Response) -> Result<Vec<u8>, Fault> {
+pub(crate) async fn bounded_body(answer: Response) -> Result<Vec<u8>, Fault> {
+    body(answer, LARGEST_BODY).await
+}
+
+async fn body(mut answer: Response, largest: usize) -> Result<Vec<u8>, Fault> {
     let host = answer.url().host_str().unwrap_or_default().to_owned();
     let mut bytes = Vec::new();
     while let Some(chunk) = answer.chunk().await.map_err(|error| Fault::unreachable(&host, error))? {
-        if bytes.len() + chunk.len() > LARGEST_BODY {
-            return Err(Fault::new(format!("{host} answered with more than {LARGEST_BODY} bytes")));
+        if bytes.len() + chunk.len() > largest {
+            return Err(Fault::new(format!("{host} answered with more than {largest} bytes")));
         }
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_default_credentials_are_for_registries_without_an_entry_only() {
+        let listed = BTreeMap::from([("r.example".to_owned(), RegistrySettings::default())]);
+        let mut client = Client::new(listed).unwrap();
+        client.set_default_credentials(Credentials::DockerConfig { file: None });
+        for (image, default) in [("r.example/a", false), ("r.example:5000/a", true), ("ghcr.io/a/b", true)] {
+            let image: ImageName = image.parse().unwrap();
+            let is_default = matches!(client.registry(&image).settings.credentials, Credentials::DockerConfig { .. });
+            assert_eq!(is_default, default, "{image}");
+        }
+    }
+
+    #[test]
+    fn no_redirect_leads_from_https_to_http() {
+        let step = |from: &str, to: &str| is_safe_step(&Url::parse(from).unwrap(), &Url::parse(to).unwrap());
+        assert!(
+            step("https://r.example/a", "https://s.example/b") && step("http://r.example/a", "https://r.example/a")
+        );
+        assert!(step("http://127.0.0.1:5000/a", "http://127.0.0.1:5000/b"));
+        for to in ["http://r.example/b", "ftp://r.example/b", "file:///b", "data:,b", "https://me@r.example/b"] {
+            assert!(!step("https://r.example/a", to), "{to}");
+        }
+    }
 }

@@ -19,11 +19,12 @@ use tagboat_ports::Verification;
 use tagboat_signature::{Attached, Rejection, TrustRoot, Verifier, explain};
 
 use crate::{
-    client::{self, Client, Fault},
-    manifest, next_query,
+    client::{Client, Fault},
+    list::next_query,
+    manifest,
 };
 
-/// Artifacts of one image, and signatures in them, that are looked at: some 110 requests at most, with the lists.
+/// Artifacts of one image, and signatures in them, that are looked at: some 160 requests at most, with the lists.
 const MOST_SIGNATURES: usize = 50;
 /// Pages of the list of referrers that are read.
 const MOST_PAGES: usize = 10;
@@ -148,17 +149,17 @@ impl Search<'_> {
         let mut found = Vec::new();
         for _ in 0..MOST_PAGES {
             let answer = self.client.send(Method::GET, self.image, &path, INDEX).await?;
-            let is_index = answer.headers().get(header::CONTENT_TYPE).is_some_and(|kind| {
+            let is_index = answer.headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
                 kind.to_str().is_ok_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == INDEX))
             });
             // By the specification anything else means that the registry does not have this API.
-            if answer.status() == StatusCode::NOT_FOUND || !is_index {
+            if answer.status == StatusCode::NOT_FOUND || !is_index {
                 return self.referrers_by_tag(digest).await;
             }
-            let link = answer.headers().get(header::LINK).and_then(|link| link.to_str().ok());
+            let link = answer.headers.get(header::LINK).and_then(|link| link.to_str().ok());
             let next = link.map_or(Ok(None), |link| next_query(link, "the list of referrers"))?;
             let next = next.map(|query| format!("referrers/{digest}?{query}"));
-            let Some(listed) = signatures_of(&client::bounded_body(answer).await?) else {
+            let Some(listed) = signatures_of(&answer.body) else {
                 let fault = Fault::new("the list of referrers is not what the specification says");
                 return Err(fault.of_repository());
             };
@@ -236,13 +237,13 @@ impl Search<'_> {
             return too_large();
         }
         let answer = self.client.send(Method::GET, self.image, &format!("blobs/{digest}"), "*/*").await?;
-        if answer.status() == StatusCode::NOT_FOUND {
+        if answer.status == StatusCode::NOT_FOUND {
             return Ok(Err(Rejection::unreadable("its content is not in the registry")));
         }
-        if answer.content_length().is_some_and(|length| length > LARGEST_SIGNATURE) {
+        let bytes = answer.body;
+        if u64::try_from(bytes.len()).is_ok_and(|length| length > LARGEST_SIGNATURE) {
             return too_large();
         }
-        let bytes = client::bounded_body(answer).await?;
         if manifest::digest_of(&bytes, Some(&digest))? != digest {
             return Err(Fault::new(format!("the blob {digest} has other content than its digest says")).of_repository());
         }
@@ -253,10 +254,10 @@ impl Search<'_> {
     async fn manifest(&self, reference: &str, expected: Option<&Digest>) -> Result<Option<Vec<u8>>, Fault> {
         let path = format!("manifests/{reference}");
         let answer = self.client.send(Method::GET, self.image, &path, &format!("{MANIFEST}, {INDEX}")).await?;
-        if answer.status() == StatusCode::NOT_FOUND {
+        if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        let bytes = client::bounded_body(answer).await?;
+        let bytes = answer.body;
         match expected {
             Some(expected) if manifest::digest_of(&bytes, Some(expected))? != *expected => {
                 let detail = format!("the manifest {expected} has other content than its digest says");

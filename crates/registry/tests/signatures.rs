@@ -7,12 +7,12 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use axum::http::{Response, StatusCode};
+use axum::http::{Response, StatusCode, Uri};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tagboat_model::{Digest, Identity, ImageName, SignatureRule};
 use tagboat_ports::{Registry as _, RegistryError, Verification};
-use tagboat_registry::{OciRegistries, TrustRoot};
+use tagboat_registry::{OciRegistries, RegistrySettings, TrustRoot};
 use tagboat_testkit::{
     Authority, DockerRegistry, Flaw,
     signing::{COSIGN_SIGNATURE, Layer, SigningKey, payload, statement},
@@ -22,8 +22,8 @@ const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const ISSUER: &str = "https://token.forge.example";
 const WORKFLOW: &str = "https://forge.example/acme/web/.forge/release.yml@refs/heads/main";
 
-fn client() -> OciRegistries {
-    OciRegistries::new(BTreeMap::new()).unwrap()
+fn client(host: &str) -> OciRegistries {
+    OciRegistries::new(BTreeMap::from([(host.to_owned(), RegistrySettings::default())])).unwrap()
 }
 
 fn rule(keys: &[&SigningKey]) -> SignatureRule {
@@ -42,7 +42,7 @@ async fn verify(
 
 /// `verified`, or why not.
 async fn told(host: &str, digest: &str, rule: &SignatureRule) -> String {
-    match verify(&client(), host, digest, rule).await.unwrap() {
+    match verify(&client(host), host, digest, rule).await.unwrap() {
         Verification::Verified => "verified".to_owned(),
         Verification::Unverified { detail } => detail.replace(digest, "IMAGE"),
     }
@@ -121,7 +121,7 @@ async fn keyless_signatures_in_both_formats_need_the_trust_root_and_the_identity
         identity: Identity::Exact(identity.to_owned()),
     };
     let trusting =
-        || client().with_trust_root(TrustRoot::parse(authority.trust_root().to_string().as_bytes()).unwrap());
+        || client(&host).with_trust_root(TrustRoot::parse(authority.trust_root().to_string().as_bytes()).unwrap());
     let (signer, other) = ("https://forge.example/evil/x", WORKFLOW);
     let image = registry.push_image("acme/web", "1.4.0", "a").await;
     let evil = authority.certify(ISSUER, signer, Flaw::None);
@@ -142,7 +142,8 @@ async fn keyless_signatures_in_both_formats_need_the_trust_root_and_the_identity
 #[tokio::test]
 async fn a_verified_image_is_remembered_and_an_unsigned_one_is_looked_at_again() {
     let mut registry = DockerRegistry::start(None);
-    let (host, key, client) = (registry.host(), SigningKey::p256(), client());
+    let (host, key) = (registry.host(), SigningKey::p256());
+    let client = client(&host);
     let (image, rule) = (registry.push_image("acme/web", "1.4.0", "a").await, rule(&[&key]));
     for _ in 0..2 {
         let unsigned = verify(&client, &host, &image, &rule).await.unwrap();
@@ -201,7 +202,7 @@ impl Fake {
         let mut fake = Self { host, answers: Answers::new(), seen: Arc::default() };
         answers(&mut fake);
         let (answers, seen) = (Arc::new(fake.answers.clone()), Arc::clone(&fake.seen));
-        let router = axum::Router::new().fallback(move |uri: axum::http::Uri| {
+        let router = axum::Router::new().fallback(move |uri: Uri| {
             let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
             async move {
                 seen.lock().unwrap().push(uri.to_string());
@@ -313,7 +314,7 @@ async fn a_registry_that_cannot_be_asked_is_neither_signed_nor_unsigned() {
             fake.put(path, 503, &[("retry-after", "7")], "");
         })
         .await;
-        let error = verify(&client(), &fake.host, &image, &rule(&[&key])).await.unwrap_err();
+        let error = verify(&client(&fake.host), &fake.host, &image, &rule(&[&key])).await.unwrap_err();
         assert_eq!(error.retry_after.unwrap().milliseconds(), 7000, "{broken}");
     }
 }
@@ -352,7 +353,7 @@ async fn other_bytes_than_a_digest_says_are_an_error() {
             answer.2.push(' ');
         })
         .await;
-        let error = verify(&client(), &fake.host, &image, &rule(&[&key])).await.unwrap_err();
+        let error = verify(&client(&fake.host), &fake.host, &image, &rule(&[&key])).await.unwrap_err();
         assert!(error.to_string().contains("other content than its digest says"), "{error}");
     }
 }

@@ -7,6 +7,7 @@
 
 mod overrides;
 mod problem;
+mod registries;
 mod repository;
 mod server;
 mod server_check;
@@ -14,12 +15,13 @@ mod verify;
 
 pub use overrides::environment_names;
 pub use problem::Problem;
+pub use registries::{ClientCertificateFile, CloudIdentity, ProxyFile, RegistryFile, SigstoreFile};
 pub use repository::{RepositoryFile, RepositorySettings, read_policy_file, read_repository_file};
 pub use server::{
-    ApiFile, AuthorFile, ConfigRepositoryFile, CredentialsFile, LimitsFile, ReceiverFile, ReceiverKind, RegistryFile,
-    SecretSource, ServerFile, SettleFile, SshFile, SweepFile,
+    ApiFile, AuthorFile, ConfigRepositoryFile, CredentialsFile, LimitsFile, ReceiverFile, ReceiverKind, SecretSource,
+    ServerFile, SettleFile, SshFile, SweepFile,
 };
-pub use server_check::read_server_file;
+pub use server_check::{is_loopback, read_server_file};
 pub use verify::{CosignFile, VerifyFile};
 
 /// Where the repository file stands in a config repository.

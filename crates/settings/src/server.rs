@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagboat_model::{BranchName, Duration, ReceiverName, RepositoryName, TenantName};
 
+use crate::{RegistryFile, SigstoreFile};
+
 /// The file as it is written, defaults filled in.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -33,6 +35,10 @@ pub struct ServerFile {
     pub receivers: Vec<ReceiverFile>,
     /// Registries that need more than an anonymous request over https.
     pub registries: Vec<RegistryFile>,
+    /// Docker's configuration file with credentials for registries that have none above.
+    pub docker_config_file: Option<PathBuf>,
+    /// Whose logs and certificate authorities are believed when keyless signatures are checked. Default: nobody's.
+    pub sigstore: SigstoreFile,
 }
 
 impl Default for ServerFile {
@@ -49,6 +55,8 @@ impl Default for ServerFile {
             repositories: Vec::new(),
             receivers: Vec::new(),
             registries: Vec::new(),
+            docker_config_file: None,
+            sigstore: SigstoreFile::default(),
         }
     }
 }
@@ -216,23 +224,6 @@ pub enum ReceiverKind {
     Distribution,
     /// Anything that signs as Standard Webhooks 1.0 says.
     Generic,
-}
-
-/// A registry that needs more than an anonymous request over https.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct RegistryFile {
-    /// Host and port, as image names write it.
-    pub host: String,
-    /// User name and password.
-    #[serde(default)]
-    pub credentials: Option<CredentialsFile>,
-    /// Speak http instead of https. Default: only with loopback addresses.
-    #[serde(default)]
-    pub plain_http: Option<bool>,
-    /// Hosts besides this one that may issue its tokens.
-    #[serde(default)]
-    pub token_servers: Vec<String>,
 }
 
 /// Where a secret is read from.

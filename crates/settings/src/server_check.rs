@@ -3,7 +3,7 @@
 use tagboat_model::{Duration, ImageName};
 
 use crate::{
-    ConfigRepositoryFile, CredentialsFile, ReceiverFile, ReceiverKind, ServerFile, overrides,
+    ConfigRepositoryFile, CredentialsFile, ReceiverFile, ReceiverKind, RegistryFile, ServerFile, overrides,
     problem::{self, Problem},
 };
 
@@ -78,7 +78,25 @@ fn check(source: &str, text: &str, file: &ServerFile) -> Result<(), Problem> {
         if file.registries[..index].iter().any(|earlier| earlier.host == registry.host) {
             return Err(at("host", format!("`{}` stands here a second time; keep one", registry.host)));
         }
-        check_credentials(registry.credentials.as_ref()).map_err(|message| at("credentials", message))?;
+        check_registry(registry).map_err(|(key, message)| at(key, message))?;
+    }
+    if file.sigstore.public_good && file.sigstore.trusted_root_file.is_some() {
+        let message = "`publicGood` and `trustedRootFile` exclude each other".to_owned();
+        return Err(Problem::at(source, text, &["sigstore"], message));
+    }
+    Ok(())
+}
+
+fn check_registry(registry: &RegistryFile) -> Result<(), (&'static str, String)> {
+    check_credentials(registry.credentials.as_ref()).map_err(|message| ("credentials", message))?;
+    let ways =
+        [registry.credentials.is_some(), registry.docker_config_file.is_some(), registry.cloud_identity.is_some()];
+    if ways.iter().filter(|way| **way).count() > 1 {
+        let message = "`credentials`, `dockerConfigFile` and `cloudIdentity` exclude each other".to_owned();
+        return Err(("host", message));
+    }
+    if let Some(proxy) = &registry.proxy {
+        check_credentials(proxy.credentials.as_ref()).map_err(|message| ("proxy", message))?;
     }
     Ok(())
 }
@@ -110,7 +128,9 @@ fn check_url(repository: &ConfigRepositoryFile) -> Result<(), String> {
     }
 }
 
-fn is_loopback(authority: &str) -> bool {
+/// Whether a host, with or without port and path, is an address of this machine by its own name.
+#[must_use]
+pub fn is_loopback(authority: &str) -> bool {
     let host = authority.split('/').next().unwrap_or_default();
     ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| host == *local || host.starts_with(&format!("{local}:")))
 }

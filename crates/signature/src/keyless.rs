@@ -49,6 +49,14 @@ pub(crate) struct OldFormat<'a> {
 impl TrustRoot {
     pub(crate) const IS_BUILT: bool = true;
 
+    /// The public Sigstore instance, as it was when sigstore-verify was published.
+    ///
+    /// # Errors
+    /// When it cannot be read, which no input can cause.
+    pub fn public_good() -> Result<Self, TrustRootError> {
+        Self::parse(sigstore_verify::trust_root::SIGSTORE_PRODUCTION_TRUSTED_ROOT.as_bytes())
+    }
+
     /// Read a trust root from JSON.
     ///
     /// # Errors

@@ -1,15 +1,16 @@
 //! From the server file to running parts: the only place where ports meet their implementations.
 
-use std::{collections::BTreeMap, net::SocketAddr, path::Path, sync::Arc};
+pub(crate) mod registries;
+
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
 use tagboat_engine::{Behaviour, ConfigRepository, Engine, Ports};
 use tagboat_intake::{Receiver, Sender};
-use tagboat_model::{Duration, ImageName, ReceiverName, RepositoryName, TenantName};
+use tagboat_model::{Duration, ReceiverName, RepositoryName, TenantName};
 use tagboat_ports::{Progress, Settle, Store};
-use tagboat_registry::{OciRegistries, RegistrySettings};
 use tagboat_repository::{Access as GitAccess, Address, Author, GitRepository, SshKey};
 use tagboat_server::{Access, Refusals, Server};
-use tagboat_settings::{ConfigRepositoryFile, ReceiverFile, ReceiverKind, SecretSource, ServerFile};
+use tagboat_settings::{ConfigRepositoryFile, ReceiverFile, ReceiverKind, SecretSource, ServerFile, is_loopback};
 use tagboat_store::SqliteStore;
 use tokio::sync::Semaphore;
 
@@ -49,8 +50,7 @@ pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> 
     // Every credential is read before anything is opened, so that what is wrong shows at once.
     let receivers = receivers(file)?;
     let repositories = repositories(file)?;
-    let registries = OciRegistries::new(registries(file)?)
-        .map_err(|error| Failure::failed("connections to registries cannot be set up", &error))?;
+    let registries = registries::of_server(file)?;
     let access = access(file)?;
     let store = open_store(file).await?;
     let ports = Ports {
@@ -141,30 +141,6 @@ fn git_access(repository: &ConfigRepositoryFile) -> Result<GitAccess, Failure> {
     }
 }
 
-fn registries(file: &ServerFile) -> Result<BTreeMap<String, RegistrySettings>, Failure> {
-    let mut settings = BTreeMap::new();
-    for registry in &file.registries {
-        let whose = format!("registry `{}`", registry.host);
-        let credentials = registry.credentials.as_ref().map(|file| secrets::credentials(&whose, file)).transpose()?;
-        let (plain_http, token_servers) = (registry.plain_http, registry.token_servers.clone());
-        // As image names mean it: `index.docker.io` is `docker.io`.
-        let host = ImageName::at(&registry.host, "any/name");
-        let host = host.map_err(|error| Failure::invalid(format!("{whose}: {error}")))?;
-        settings.insert(host.registry().to_owned(), RegistrySettings { credentials, plain_http, token_servers });
-    }
-    Ok(settings)
-}
-
-/// The registries as a person at the command line reaches them: the one that was named, and those of the server file.
-pub(crate) fn registry_for(image: &ImageName, config: Option<&Path>) -> Result<OciRegistries, Failure> {
-    let mut known = match config {
-        Some(path) => registries(&crate::commands::server_file(path)?)?,
-        None => BTreeMap::new(),
-    };
-    known.entry(image.registry().to_owned()).or_default();
-    OciRegistries::new(known).map_err(|error| Failure::failed("connections to registries cannot be set up", &error))
-}
-
 fn access(file: &ServerFile) -> Result<Access, Failure> {
     if let Some(source) = SecretSource::of(file.api.token_file.as_ref(), file.api.token_env.as_ref()) {
         return Ok(Access::Token(secrets::read("the API's token", &source)?));
@@ -176,6 +152,5 @@ fn access(file: &ServerFile) -> Result<Access, Failure> {
 }
 
 fn is_loopback_url(url: &str) -> bool {
-    let host = url.split_once("://").map_or(url, |(_, rest)| rest).split('/').next().unwrap_or_default();
-    ["localhost", "127.0.0.1", "[::1]"].iter().any(|local| host == *local || host.starts_with(&format!("{local}:")))
+    is_loopback(url.split_once("://").map_or(url, |(_, rest)| rest))
 }

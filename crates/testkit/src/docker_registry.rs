@@ -1,12 +1,26 @@
 //! Debian's `docker-registry`, with its own notifications, and somebody who pushes to it.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::PathBuf,
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
-use reqwest::{Client, header};
+use reqwest::{Client, RequestBuilder, header};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use crate::{Process, free_port, wait_for_port};
+use crate::{Process, TokenServer, free_port, wait_for_port};
+
+/// The user of a registry with passwords.
+pub const REGISTRY_USER: &str = "bot";
+/// Its password, and the one that comes after it; canaries, so that they can be looked for where they must not be.
+pub const REGISTRY_PASSWORDS: [&str; 2] = ["canary-registry-a41c", "canary-registry-b52d"];
+/// What bcrypt makes of them, as cheaply as it can.
+const PASSWORD_HASHES: [&str; 2] = [
+    "$2y$04$tagboattesttagboattes.B5hCnheU8k8lEkYx1gwkiF6jmgtVc/S",
+    "$2y$04$tagboattesttagboattes.gHqSX6iYkHSdKUDmOqe/iPBVfzWddwq",
+];
 
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
@@ -19,6 +33,15 @@ pub struct DockerRegistry {
     port: u16,
     process: Option<Process>,
     http: Client,
+    pusher: Pusher,
+}
+
+/// As whom images are pushed.
+#[derive(Debug)]
+enum Pusher {
+    Anybody,
+    Password(AtomicUsize),
+    Tokens(TokenServer),
 }
 
 impl DockerRegistry {
@@ -28,21 +51,68 @@ impl DockerRegistry {
     /// When `docker-registry` is not installed or does not start.
     #[must_use]
     pub fn start(notify: Option<(&str, &str)>) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
         let endpoints = notify.map_or_else(String::new, |(url, authorization)| {
             format!(
                 "notifications:\n  endpoints:\n    - name: tagboat\n      url: {url}\n      headers:\n        \
                  Authorization: [\"{authorization}\"]\n      timeout: 2s\n      threshold: 5\n      backoff: 200ms\n"
             )
         });
+        Self::start_as(Pusher::Anybody, |_| endpoints)
+    }
+
+    /// Start it for [`REGISTRY_USER`] with the first of [`REGISTRY_PASSWORDS`] only.
+    ///
+    /// # Panics
+    /// When `docker-registry` is not installed or does not start.
+    #[must_use]
+    pub fn start_with_password() -> Self {
+        Self::start_as(Pusher::Password(AtomicUsize::new(0)), |folder| {
+            let path = folder.join("htpasswd");
+            std::fs::write(&path, password_file(0)).unwrap();
+            format!("auth:\n  htpasswd:\n    realm: tests\n    path: {}\n", path.display())
+        })
+    }
+
+    /// From now on only this one of [`REGISTRY_PASSWORDS`] opens it.
+    ///
+    /// # Panics
+    /// When the registry was started without passwords.
+    pub fn use_password(&self, which: usize) {
+        let Pusher::Password(current) = &self.pusher else { panic!("a registry without passwords") };
+        std::fs::write(self.folder.path().join("htpasswd"), password_file(which)).unwrap();
+        current.store(which, Ordering::SeqCst);
+    }
+
+    /// Start it behind a token server.
+    ///
+    /// # Panics
+    /// When `docker-registry` is not installed or does not start.
+    #[must_use]
+    pub fn start_with_tokens(server: &TokenServer) -> Self {
+        Self::start_as(Pusher::Tokens(server.clone()), |folder| {
+            let path = folder.join("certificate.pem");
+            std::fs::write(&path, server.certificate()).unwrap();
+            format!(
+                "auth:\n  token:\n    realm: {}\n    service: {}\n    issuer: {}\n    rootcertbundle: {}\n",
+                server.realm(),
+                TokenServer::SERVICE,
+                TokenServer::ISSUER,
+                path.display()
+            )
+        })
+    }
+
+    fn start_as(pusher: Pusher, further: impl FnOnce(&std::path::Path) -> String) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let port = free_port();
         let configuration = format!(
             "version: 0.1\nlog: {{ level: warn }}\nstorage:\n  filesystem:\n    rootdirectory: {storage}\n  delete:\n    \
-             enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n{endpoints}",
+             enabled: true\nhttp:\n  addr: 127.0.0.1:{port}\n{further}",
             storage = folder.path().join("storage").display(),
+            further = further(folder.path()),
         );
         std::fs::write(folder.path().join("config.yml"), configuration).unwrap();
-        let mut registry = Self { folder, port, process: None, http: Client::new() };
+        let mut registry = Self { folder, port, process: None, http: Client::new(), pusher };
         registry.start_again();
         registry
     }
@@ -101,6 +171,21 @@ impl DockerRegistry {
         self.push_manifest(repository, tag, MANIFEST, &manifest).await
     }
 
+    /// Give the image that `from` names further tags, as symbolic links in the registry's storage: thousands in no time,
+    /// where a folder and a file for each take a busy disk half a minute. They follow `from` when it moves. No
+    /// notification is sent.
+    ///
+    /// # Panics
+    /// When `from` is no tag of the repository, or one of `tags` is one already.
+    pub fn copy_tag(&self, repository: &str, from: &str, tags: impl IntoIterator<Item = String>) {
+        let repositories = self.folder.path().join("storage/docker/registry/v2/repositories");
+        let all = repositories.join(repository).join("_manifests/tags");
+        assert!(all.join(from).is_dir(), "{from} is no tag of {repository}");
+        for tag in tags {
+            std::os::unix::fs::symlink(from, all.join(tag)).unwrap();
+        }
+    }
+
     async fn image(&self, repository: &str, seed: &str, architecture: &str) -> (Value, Vec<u8>) {
         let layer = self
             .push_blob(
@@ -117,15 +202,25 @@ impl DockerRegistry {
         (manifest, bytes)
     }
 
+    fn authorized(&self, request: RequestBuilder, repository: &str) -> RequestBuilder {
+        match &self.pusher {
+            Pusher::Anybody => request,
+            Pusher::Password(which) => {
+                request.basic_auth(REGISTRY_USER, Some(REGISTRY_PASSWORDS[which.load(Ordering::SeqCst)]))
+            }
+            Pusher::Tokens(server) => request.bearer_auth(server.token_to_push(repository)),
+        }
+    }
+
     pub(crate) async fn push_blob(&self, repository: &str, bytes: &[u8], media_type: &str) -> Value {
         let start = format!("http://{}/v2/{repository}/blobs/uploads/", self.host());
-        let answer = self.http.post(start).send().await.unwrap();
+        let answer = self.authorized(self.http.post(start), repository).send().await.unwrap();
         let location = answer.headers()[header::LOCATION].to_str().unwrap().to_owned();
         let digest = digest_of(bytes);
         let separator = if location.contains('?') { '&' } else { '?' };
+        let request = self.http.put(format!("{location}{separator}digest={digest}"));
         let answer = self
-            .http
-            .put(format!("{location}{separator}digest={digest}"))
+            .authorized(request, repository)
             .header(header::CONTENT_TYPE, "application/octet-stream")
             .body(bytes.to_vec())
             .send()
@@ -144,8 +239,7 @@ impl DockerRegistry {
     ) -> String {
         let url = format!("http://{}/v2/{repository}/manifests/{reference}", self.host());
         let answer = self
-            .http
-            .put(url)
+            .authorized(self.http.put(url), repository)
             .header(header::CONTENT_TYPE, media_type)
             .body(manifest.to_string())
             .send()
@@ -154,6 +248,10 @@ impl DockerRegistry {
         assert!(answer.status().is_success(), "{answer:?}");
         answer.headers()["docker-content-digest"].to_str().unwrap().to_owned()
     }
+}
+
+fn password_file(which: usize) -> String {
+    format!("{REGISTRY_USER}:{}\n", PASSWORD_HASHES[which])
 }
 
 pub(crate) fn digest_of(bytes: &[u8]) -> String {

@@ -30,12 +30,13 @@ enum Task {
     Generate,
     /// Measure, beside what a user would do without Tagboat.
     Bench {
-        /// What: `push-to-ref`, from the end of an image push to the new ref.
+        /// What: `push-to-ref`, from the end of an image push to the new ref; `sweep`, listing the tags of 1,000
+        /// repositories of one registry.
         name: String,
-        /// How often.
-        #[arg(long, default_value_t = 20)]
-        rounds: u32,
-        /// How many further files the config repository has.
+        /// How often. Default: 20 times, `sweep` 5 times.
+        #[arg(long)]
+        rounds: Option<u32>,
+        /// How many further files the config repository has (`push-to-ref`).
         #[arg(long, default_value_t = 1000)]
         files: u32,
     },
@@ -54,7 +55,10 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test { full } => test(full),
         Task::Generate => generate::run(),
-        Task::Bench { name, rounds, files } => bench(&name, rounds, files),
+        Task::Bench { name, rounds, files } => {
+            let rounds = rounds.unwrap_or(if name == "sweep" { 5 } else { 20 });
+            bench(&name, rounds, files)
+        }
         Task::Simulate { seeds, from } => simulate(seeds, from),
     };
     match result {
@@ -85,7 +89,10 @@ fn test(full: bool) -> Result<(), String> {
 
 fn bench(name: &str, rounds: u32, files: u32) -> Result<(), String> {
     tools::install()?;
-    run(Command::new("cargo").args(["build", "--quiet", "--release", "--package", "tagboat"]))?;
+    // The others measure crates, not the binary.
+    if name == "push-to-ref" {
+        run(Command::new("cargo").args(["build", "--quiet", "--release", "--package", "tagboat"]))?;
+    }
     let mut command = Command::new("cargo");
     command.args(["run", "--quiet", "--release", "--package", "tagboat-testkit", "--bin", "bench", "--"]);
     run(command.args([name, "target/release/tagboat", &rounds.to_string(), &files.to_string()]))

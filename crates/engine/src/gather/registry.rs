@@ -283,6 +283,8 @@ impl<'e> Inquiry<'e> {
         tracing::warn!(branch = %self.work.key, error = %words, "the registry could not be asked");
         if error.kind == RegistryErrorKind::Outage {
             self.down.insert(error.image.registry().to_owned(), words.clone());
+        }
+        if error.kind != RegistryErrorKind::Repository {
             self.unavailable.get_or_insert(error);
         }
         words

@@ -1,0 +1,239 @@
+//! Where connections may lead: private networks, redirects, proxies; and who is trusted there.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
+use tagboat_model::{Digest, ImageName, Tag};
+use tagboat_ports::Registry as _;
+use tagboat_registry::{
+    ClientCertificate, Credentials, OciRegistries, ProxySettings, RegistrySettings, TransportSettings,
+};
+use tagboat_testkit::{FakeRegistry, response};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio_rustls::{TlsAcceptor, rustls};
+
+fn client(host: &str, settings: RegistrySettings) -> OciRegistries {
+    OciRegistries::new(BTreeMap::from([(host.to_owned(), settings)])).unwrap()
+}
+
+fn image(host: &str) -> ImageName {
+    format!("{host}/acme/web").parse().unwrap()
+}
+
+/// The error of listing tags, with its causes.
+async fn refusal(client: &OciRegistries, host: &str) -> String {
+    let error = client.tags(&image(host)).await.unwrap_err();
+    let mut words = error.to_string();
+    let mut cause = std::error::Error::source(&error);
+    while let Some(error) = cause {
+        words = format!("{words}: {error}");
+        cause = error.source();
+    }
+    words
+}
+
+const LIST: &str = r#"{"tags":["1.0.0"]}"#;
+
+#[tokio::test]
+async fn private_addresses_are_reached_only_where_configuration_says_so() {
+    let fake = FakeRegistry::start(|_, _, _| response(200, &[], LIST)).await;
+    let port = fake.host.rsplit_once(':').unwrap().1.to_owned();
+    let nobody = OciRegistries::new(BTreeMap::new()).unwrap();
+    for host in [
+        fake.host.clone(),
+        format!("localhost:{port}"),
+        format!("[::1]:{port}"),
+        format!("127.1:{port}"),
+        format!("0x7f.0.0.1:{port}"),
+        "10.0.0.1".to_owned(),
+        "169.254.169.254".to_owned(),
+    ] {
+        let error = refusal(&nobody, &host).await;
+        assert!(error.contains("is an address of a private network; if that is meant, list"), "{host}: {error}");
+    }
+    assert_eq!(fake.paths(), [""; 0]);
+    for host in [fake.host.clone(), format!("localhost:{port}")] {
+        client(&host, RegistrySettings::default()).tags(&image(&host)).await.unwrap();
+    }
+    // Only the usual spellings count as this machine by themselves.
+    let host = format!("127.0.0.2:{port}");
+    let plain = RegistrySettings { plain_http: Some(true), ..RegistrySettings::default() };
+    assert!(refusal(&client(&host, plain.clone()), &host).await.contains("private network"));
+    let transport = TransportSettings { private_network: true, ..TransportSettings::default() };
+    let error = refusal(&client(&host, RegistrySettings { transport, ..plain }), &host).await;
+    assert!(error.contains("could not be reached"), "the server listens elsewhere: {error}");
+}
+
+#[tokio::test]
+async fn a_registry_cannot_send_us_into_private_networks() {
+    for target in [
+        "http://169.254.169.254/latest/meta-data",
+        "http://10.0.0.1/x",
+        "http://2852039166/x",
+        "http://[fd00::1]/x",
+        "http://[::ffff:10.0.0.1]/x",
+        "http://0.0.0.0/x",
+    ] {
+        let fake = FakeRegistry::start(move |_, _, _| response(307, &[("location", target)], "")).await;
+        let error = refusal(&client(&fake.host, RegistrySettings::default()), &fake.host).await;
+        assert!(error.contains("is an address of a private network"), "{target}: {error}");
+    }
+    let realm = "Bearer realm=\"https://169.254.169.254/token\"";
+    let fake = FakeRegistry::start(move |_, _, _| response(401, &[("www-authenticate", realm)], "")).await;
+    let settings =
+        RegistrySettings { token_servers: vec!["169.254.169.254".to_owned()], ..RegistrySettings::default() };
+    let error = refusal(&client(&fake.host, settings), &fake.host).await;
+    assert!(error.contains("is an address of a private network"), "{error}");
+}
+
+fn with_password() -> RegistrySettings {
+    RegistrySettings {
+        credentials: Credentials::Password { user: "bot".to_owned(), password: "s3cret".to_owned().into() },
+        ..RegistrySettings::default()
+    }
+}
+
+#[tokio::test]
+async fn credentials_follow_a_redirect_only_within_the_registry_itself() {
+    let back = FakeRegistry::start(|path, _, _| {
+        let registry = path.split("to=").nth(1).unwrap();
+        response(302, &[("location", &format!("http://{registry}/returned"))], "")
+    })
+    .await;
+    let elsewhere = back.host.clone();
+    let fake = FakeRegistry::start(move |path, headers, own| {
+        if path == "/moved" || path == "/returned" {
+            return response(200, &[], LIST);
+        }
+        if !headers.contains_key("authorization") {
+            return response(401, &[("www-authenticate", "Basic realm=\"r\"")], "");
+        }
+        let target = match path.contains("/web/") {
+            true => "/moved".to_owned(),
+            false => format!("http://{elsewhere}/?to={own}"),
+        };
+        response(307, &[("location", &target)], "")
+    })
+    .await;
+    let client = client(&fake.host, with_password());
+    client.tags(&image(&fake.host)).await.unwrap();
+    client.tags(&format!("{}/acme/other", fake.host).parse().unwrap()).await.unwrap();
+    let with = fake.paths_with_credentials();
+    assert!(with.contains(&"/moved".to_owned()) && !with.contains(&"/returned".to_owned()), "{with:?}");
+    assert!(fake.paths().contains(&"/returned".to_owned()));
+    assert_eq!(back.paths_with_credentials(), [""; 0]);
+}
+
+#[tokio::test]
+async fn redirects_are_few_and_lead_to_no_strange_place() {
+    let fake = FakeRegistry::start(|path, _, _| {
+        let hops: u32 = path.strip_prefix("/hop/").map_or(0, |n| n.parse().unwrap());
+        response(307, &[("location", &format!("/hop/{}", hops + 1))], "")
+    })
+    .await;
+    let error = refusal(&client(&fake.host, RegistrySettings::default()), &fake.host).await;
+    assert!(error.contains("redirects without end"), "{error}");
+    assert_eq!(fake.paths().len(), 4);
+    for target in ["ftp://r.example/x", "file:///etc/passwd", "https://bot:pw@r.example/x", "https://"] {
+        let fake = FakeRegistry::start(move |_, _, _| response(302, &[("location", target)], "")).await;
+        let error = refusal(&client(&fake.host, RegistrySettings::default()), &fake.host).await;
+        assert!(error.contains("redirects to a place that is not https"), "{target}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_gets_the_requests_of_its_registry_and_its_own_password() {
+    let proxy = FakeRegistry::start(|path, headers, _| {
+        assert!(path.starts_with("http://r.example/v2/"), "{path}");
+        assert_eq!(headers["proxy-authorization"], "Basic dXNlcjpzM2NyZXQ=");
+        response(200, &[], LIST)
+    })
+    .await;
+    let through = ProxySettings {
+        url: format!("http://{}", proxy.host),
+        credentials: Some(("user".to_owned(), "s3cret".to_owned().into())),
+    };
+    let transport = TransportSettings { proxy: Some(through), ..TransportSettings::default() };
+    let settings = RegistrySettings { plain_http: Some(true), transport, ..RegistrySettings::default() };
+    client("r.example", settings.clone()).tags(&image("r.example")).await.unwrap();
+    assert_eq!(proxy.paths().len(), 1);
+    assert!(!format!("{settings:?}").contains("s3cret"));
+    // Addresses in URLs are checked all the same.
+    assert!(refusal(&client("10.0.0.1", settings), "10.0.0.1").await.contains("private network"));
+    assert_eq!(proxy.paths().len(), 1);
+}
+
+/// An authority, as PEM, and a server with a certificate of it that asks its clients for one.
+async fn server_with_tls() -> (String, CertifiedIssuer<'static, KeyPair>) {
+    let mut authority = CertificateParams::new(Vec::new()).unwrap();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let certificate = params.signed_by(&key, &authority).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(authority.der().clone()).unwrap();
+    let clients = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap();
+    let config = rustls::ServerConfig::builder().with_client_cert_verifier(clients);
+    let config = config.with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap());
+    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let _ = stream.read(&mut [0; 4096]).await;
+                let head = format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", LIST.len());
+                let _ = stream.write_all(format!("{head}{LIST}").as_bytes()).await;
+                let _ = stream.shutdown().await;
+            });
+        }
+    });
+    (host, authority)
+}
+
+#[tokio::test]
+async fn own_authorities_and_client_certificates_are_used_by_their_registry() {
+    let (host, authority) = server_with_tls().await;
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["tagboat.example".to_owned()]).unwrap();
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let chain = params.signed_by(&key, &authority).unwrap().pem().into_bytes();
+    let settings = |trusts: bool, identity: Option<String>| {
+        let transport = TransportSettings {
+            certificate_authorities: if trusts { vec![authority.pem().into_bytes()] } else { Vec::new() },
+            client_certificate: identity.map(|key| ClientCertificate { chain: chain.clone(), key: key.into() }),
+            ..TransportSettings::default()
+        };
+        RegistrySettings { plain_http: Some(false), transport, ..RegistrySettings::default() }
+    };
+    let key = key.serialize_pem();
+    client(&host, settings(true, Some(key.clone()))).tags(&image(&host)).await.unwrap();
+    let error = refusal(&client(&host, settings(false, Some(key))), &host).await;
+    assert!(error.contains("could not be reached") && error.to_lowercase().contains("certificate"), "{error}");
+    refusal(&client(&host, settings(true, None)), &host).await;
+
+    let other = KeyPair::generate().unwrap().serialize_pem();
+    let wrong = BTreeMap::from([(host.clone(), settings(true, Some(other)))]);
+    let error = OciRegistries::new(wrong).err().unwrap().to_string();
+    assert_eq!(error, format!("registry `{host}`: the client certificate and its key do not belong together"));
+}
+
+#[tokio::test]
+async fn a_redirect_tells_the_digest_too() {
+    let digest = format!("sha256:{}", "a".repeat(64));
+    let sent = digest.clone();
+    let fake = FakeRegistry::start(move |path, _, _| match path {
+        "/region" => response(200, &[("docker-content-digest", &sent)], ""),
+        _ => response(307, &[("location", "/region")], ""),
+    })
+    .await;
+    let (client, tag): (_, Tag) = (client(&fake.host, RegistrySettings::default()), "1".parse().unwrap());
+    let found = client.digest(&image(&fake.host), &tag).await.unwrap();
+    assert_eq!(found, Some(digest.parse::<Digest>().unwrap()));
+}

@@ -1,0 +1,180 @@
+//! Registries that send us to thieves: no byte of a credential leaves.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
+
+use std::{
+    collections::BTreeMap,
+    io::Read as _,
+    net::TcpListener,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tagboat_model::ImageName;
+use tagboat_ports::Registry as _;
+use tagboat_registry::{Credentials, OciRegistries, RegistrySettings};
+use tagboat_testkit::{HttpFake, response};
+
+/// Somebody who takes every connection on one port of all addresses of this machine, and counts it.
+struct Thief {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+}
+
+impl Thief {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        // The same port on the other loopback addresses, where the machine has them.
+        let others = ["127.0.0.2", "[::1]"].map(|address| TcpListener::bind(format!("{address}:{port}")).ok());
+        for listener in std::iter::once(listener).chain(others.into_iter().flatten()) {
+            let count = Arc::clone(&connections);
+            std::thread::spawn(move || {
+                for connection in listener.incoming() {
+                    count.fetch_add(1, Ordering::SeqCst);
+                    let mut connection = connection.unwrap();
+                    connection.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+                    // What it says does not matter; that somebody came does.
+                    let _ = connection.read(&mut [0; 1024]);
+                }
+            });
+        }
+        Self { port, connections }
+    }
+
+    fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+fn client(host: &str) -> OciRegistries {
+    let credentials = Credentials::Password { user: "bot".to_owned(), password: "canary-6e1d".to_owned().into() };
+    let settings =
+        RegistrySettings { credentials, token_servers: vec!["sso.example".to_owned()], ..RegistrySettings::default() };
+    OciRegistries::new(BTreeMap::from([(host.to_owned(), settings)])).unwrap()
+}
+
+fn image(host: &str) -> ImageName {
+    format!("{host}/acme/web").parse().unwrap()
+}
+
+/// `THIEF` is the thief's port, `OWN` the registry's host and port, `PORT` the registry's port.
+const HOSTILE: [&str; 62] = [
+    "http://127.0.0.1:THIEF/token",
+    "https://127.0.0.1:THIEF/token",
+    "HTTP://127.0.0.1:THIEF/token",
+    "http://127.1:THIEF/token",
+    "http://127.0.1:THIEF/token",
+    "http://2130706433:THIEF/token",
+    "http://0x7f000001:THIEF/token",
+    "http://0x7f.0.0.1:THIEF/token",
+    "http://017700000001:THIEF/token",
+    "http://0177.0.0.1:THIEF/token",
+    "http://127.0.0.2:THIEF/token",
+    "http://0.0.0.0:THIEF/token",
+    "http://0:THIEF/token",
+    "http://[::1]:THIEF/token",
+    "http://[0:0:0:0:0:0:0:1]:THIEF/token",
+    "http://[::]:THIEF/token",
+    "http://[::ffff:127.0.0.1]:THIEF/token",
+    "http://[::ffff:7f00:1]:THIEF/token",
+    "http://[::ffff:127.0.0.1]:PORT/token",
+    "http://[::1]:PORT/token",
+    "http://localhost:THIEF/token",
+    "http://LOCALHOST:THIEF/token",
+    "http://localhost.:THIEF/token",
+    "http://localhost:PORT/token",
+    "http://127.0.0.1.:THIEF/token",
+    "http://①②⑦.0.0.1:THIEF/token",
+    "http://127。0。0。1:THIEF/token",
+    "http://%31%32%37.0.0.1:THIEF/token",
+    "http://OWN@127.0.0.1:THIEF/token",
+    "http://OWN%40127.0.0.1:THIEF/token",
+    "http://OWN:80@127.0.0.1:THIEF/token",
+    "http://bot@OWN/token",
+    "http://bot:canary@OWN/token",
+    "http://:x@OWN/token",
+    "http://127.0.0.1:THIEF#@OWN/token",
+    "http://127.0.0.1:THIEF?@OWN/token",
+    "http://127.0.0.1:THIEF\\\\@OWN/token",
+    "http://127.0.0.1:THIEF/@OWN/token",
+    "http:/127.0.0.1:THIEF/token",
+    "http:127.0.0.1:THIEF/token",
+    "http:\\\\127.0.0.1:THIEF/token",
+    " http://127.0.0.1:THIEF/token",
+    "http://127.0.0.1:THIEF/OWN/token",
+    "http://127.0.0.1/token",
+    "http://127.0.0.1:0/token",
+    "https://OWN.evil.invalid/token",
+    "http://evil.invalid/OWN",
+    "http://sso.example:THIEF/token",
+    "https://sso.example:THIEF/token",
+    "https://sub.sso.example/token",
+    "https://sso.example.evil.invalid/token",
+    "https://evilsso.example/token",
+    "https://sso.example./token",
+    "https://auth.docker.io/token",
+    "https://gitlab.com/jwt/auth",
+    "http://169.254.169.254/latest/meta-data/",
+    "http://metadata.google.internal/computeMetadata/v1/",
+    "ftp://127.0.0.1:THIEF/token",
+    "file:///etc/passwd",
+    "//127.0.0.1:THIEF/token",
+    "/token",
+    "",
+];
+
+#[tokio::test]
+async fn no_hostile_realm_gets_a_byte() {
+    let thief = Thief::start();
+    for hostile in HOSTILE {
+        let port = thief.port.to_string();
+        let registry = HttpFake::start(move |asked, own| {
+            let realm = hostile.replace("THIEF", &port).replace("OWN", own);
+            let realm = realm.replace("PORT", own.rsplit(':').next().unwrap());
+            assert_eq!(asked.header("authorization"), "", "{realm}");
+            let challenge = format!("Bearer realm=\"{realm}\",service=\"r\"");
+            let mut answer = response(401, &[], "");
+            answer.headers_mut().insert("www-authenticate", challenge.as_bytes().try_into().unwrap());
+            answer
+        })
+        .await;
+        let error = client(registry.host()).tags(&image(registry.host())).await.unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("not one of its token servers") || text.contains("in an unknown way"),
+            "{hostile}: {text}"
+        );
+        assert_eq!((thief.connections(), registry.seen().len()), (0, 1), "{hostile}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_server_cannot_send_us_on() {
+    let thief = Thief::start();
+    for status in [300, 301, 302, 303, 304, 305, 307, 308] {
+        for target in ["http://127.0.0.1:THIEF/token", "//127.0.0.1:THIEF/token", "/elsewhere"] {
+            let target = target.replace("THIEF", &thief.port.to_string());
+            let registry = HttpFake::start(move |asked, own| match asked.path.starts_with("/token") {
+                true => response(status, &[("location", &target)], ""),
+                false => response(401, &[("www-authenticate", &format!("Bearer realm=\"http://{own}/token\""))], ""),
+            })
+            .await;
+            let error = client(registry.host()).tags(&image(registry.host())).await.unwrap_err();
+            assert!(error.to_string().contains("redirects elsewhere"), "{status}: {error}");
+            assert_eq!((thief.connections(), registry.count("/elsewhere")), (0, 0), "{status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_thief_would_have_noticed() {
+    let thief = Thief::start();
+    let host = format!("127.0.0.1:{}", thief.port);
+    assert!(client(&host).tags(&image(&host)).await.is_err());
+    assert_ne!(thief.connections(), 0);
+}

@@ -1,0 +1,134 @@
+//! From `registries` and `sigstore` of the server file to the door to registries.
+
+use std::{collections::BTreeMap, path::Path};
+
+use tagboat_model::ImageName;
+use tagboat_registry::{
+    ClientCertificate, Cloud, Credentials, OciRegistries, ProxySettings, RegistrySettings, TransportSettings, TrustRoot,
+};
+use tagboat_settings::{CloudIdentity, RegistryFile, ServerFile, SigstoreFile, is_loopback};
+
+use crate::{exit::Failure, secrets};
+
+/// The registries as the server reaches them.
+pub(crate) fn of_server(file: &ServerFile) -> Result<OciRegistries, Failure> {
+    let mut known = settings(file)?;
+    // What the operator lets a receiver speak for under an address of this machine is meant to be reached there.
+    let named = file.receivers.iter().flat_map(|receiver| {
+        let hosts = receiver.images.iter().filter_map(|pattern| pattern.split('/').next());
+        hosts.chain(receiver.registry.as_deref())
+    });
+    for host in named.filter(|host| is_loopback(host)) {
+        known.entry(host.to_owned()).or_insert_with(|| RegistrySettings {
+            credentials: default_credentials(file),
+            ..RegistrySettings::default()
+        });
+    }
+    build(known, default_credentials(file), &file.sigstore)
+}
+
+/// The registries as a person at the command line reaches them: the one that was named, wherever it is, and those of the
+/// server file. Without a server file credentials are those of `docker login`.
+pub(crate) fn of_person(image: &ImageName, config: Option<&Path>) -> Result<OciRegistries, Failure> {
+    let file = config.map(crate::commands::server_file).transpose()?;
+    let (mut known, fallback, sigstore) = match &file {
+        Some(file) => (settings(file)?, default_credentials(file), file.sigstore.clone()),
+        None => (BTreeMap::new(), Credentials::DockerConfig { file: None }, SigstoreFile::default()),
+    };
+    known.entry(image.registry().to_owned()).or_insert_with(|| RegistrySettings {
+        credentials: fallback.clone(),
+        transport: TransportSettings { private_network: true, ..TransportSettings::default() },
+        ..RegistrySettings::default()
+    });
+    let registries = build(known, fallback, &sigstore)?;
+    // As `cosign verify` does, which takes the public instance when nothing else is said.
+    Ok(match TrustRoot::public_good() {
+        Ok(root) if file.is_none() => registries.with_trust_root(root),
+        _ => registries,
+    })
+}
+
+fn build(
+    known: BTreeMap<String, RegistrySettings>,
+    fallback: Credentials,
+    sigstore: &SigstoreFile,
+) -> Result<OciRegistries, Failure> {
+    let registries = OciRegistries::new(known)
+        .map_err(|error| Failure::failed("connections to registries cannot be set up", &error))?
+        .with_default_credentials(fallback);
+    let failed = |error| Failure::failed("`sigstore`", &error);
+    Ok(match &sigstore.trusted_root_file {
+        Some(path) => registries.with_trust_root(TrustRoot::parse(&read("`sigstore`", path)?).map_err(failed)?),
+        None if sigstore.public_good => registries.with_trust_root(TrustRoot::public_good().map_err(failed)?),
+        None => registries,
+    })
+}
+
+fn settings(file: &ServerFile) -> Result<BTreeMap<String, RegistrySettings>, Failure> {
+    let mut settings = BTreeMap::new();
+    for registry in &file.registries {
+        let whose = format!("registry `{}`", registry.host);
+        // As image names mean it: `index.docker.io` is `docker.io`.
+        let host = ImageName::at(&registry.host, "any/name");
+        let host = host.map_err(|error| Failure::invalid(format!("{whose}: {error}")))?;
+        let one = RegistrySettings {
+            credentials: credentials(&whose, registry)?.unwrap_or_else(|| default_credentials(file)),
+            plain_http: registry.plain_http,
+            token_servers: registry.token_servers.clone(),
+            transport: transport(&whose, registry)?,
+        };
+        settings.insert(host.registry().to_owned(), one);
+    }
+    Ok(settings)
+}
+
+fn default_credentials(file: &ServerFile) -> Credentials {
+    match &file.docker_config_file {
+        Some(path) => Credentials::DockerConfig { file: Some(path.clone()) },
+        None => Credentials::Anonymous,
+    }
+}
+
+fn credentials(whose: &str, registry: &RegistryFile) -> Result<Option<Credentials>, Failure> {
+    if let Some(file) = &registry.credentials {
+        let (user, password) = secrets::credentials(whose, file)?;
+        return Ok(Some(Credentials::Password { user, password }));
+    }
+    let docker = registry.docker_config_file.clone().map(|file| Credentials::DockerConfig { file: Some(file) });
+    let cloud = registry.cloud_identity.map(|cloud| {
+        Credentials::Ambient(match cloud {
+            CloudIdentity::Ecr => Cloud::Ecr,
+            CloudIdentity::Google => Cloud::Google,
+            CloudIdentity::Azure => Cloud::Azure,
+        })
+    });
+    Ok(docker.or(cloud))
+}
+
+fn transport(whose: &str, registry: &RegistryFile) -> Result<TransportSettings, Failure> {
+    let authorities = registry.certificate_authority_files.iter().map(|path| read(whose, path));
+    let certificate = registry.client_certificate.as_ref().map(|file| {
+        let key = read(whose, &file.key_file)?;
+        let key = String::from_utf8(key)
+            .map_err(|_| Failure::invalid(format!("{whose}: {} is not PEM", file.key_file.display())))?;
+        Ok(ClientCertificate { chain: read(whose, &file.certificate_file)?, key: key.into() })
+    });
+    let proxy = registry.proxy.as_ref().map(|proxy| {
+        let credentials = proxy.credentials.as_ref().map(|file| secrets::credentials(whose, file)).transpose()?;
+        Ok(ProxySettings { url: proxy.url.clone(), credentials })
+    });
+    Ok(TransportSettings {
+        certificate_authorities: authorities.collect::<Result<_, _>>()?,
+        client_certificate: certificate.transpose()?,
+        proxy: proxy.transpose()?,
+        private_network: registry.private_network,
+        requests_per_second: registry.requests_per_second,
+        requests_at_once: registry.requests_at_once,
+        ..TransportSettings::default()
+    })
+}
+
+fn read(whose: &str, path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path)
+        .map_err(|error| Failure::invalid(format!("{whose}: the file {} cannot be read: {error}", path.display())))
+}

@@ -1,0 +1,127 @@
+//! What a sweep asks of registries: the tags of 1,000 repositories of one registry, anonymous and with a token for each.
+//! The registry is a function in this process, so that the figures are those of the client; limits are lifted.
+
+use std::{
+    collections::BTreeMap,
+    num::{NonZeroU32, NonZeroUsize},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use axum::{
+    extract::Request,
+    http::{HeaderMap, Response, StatusCode, header},
+};
+use tagboat_model::ImageName;
+use tagboat_ports::Registry as _;
+use tagboat_registry::{OciRegistries, RegistrySettings, TransportSettings};
+use tokio::task::JoinSet;
+
+use crate::{Setup, resident, show};
+
+const REPOSITORIES: usize = 1000;
+const TAGS: usize = 10;
+
+pub(crate) async fn run(setup: &Setup) {
+    println!(
+        "{} rounds, {REPOSITORIES} repositories with {TAGS} tags each, times in ms: median (least .. most)",
+        setup.rounds
+    );
+    for (what, tokens) in [("anonymous", false), ("a token per repository", true)] {
+        let server = Server::start(tokens).await;
+        let before = resident(std::process::id());
+        let mut times = Vec::new();
+        for _ in 0..setup.rounds {
+            times.push(sweep(&server.host).await);
+        }
+        let rounds = usize::try_from(setup.rounds).unwrap().max(1);
+        let median = median(&times);
+        show(what, times);
+        println!(
+            "  {median:.3} s, {} requests and {} for tokens a round, resident memory {} KiB before, {} KiB after",
+            server.counts.requests.load(Ordering::SeqCst) / rounds,
+            server.counts.tokens.load(Ordering::SeqCst) / rounds,
+            before,
+            resident(std::process::id()),
+        );
+    }
+}
+
+fn median(times: &[Duration]) -> f64 {
+    let mut times = times.to_vec();
+    times.sort();
+    times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64)
+}
+
+/// With a client that knows nothing yet.
+async fn sweep(host: &str) -> Duration {
+    let transport = TransportSettings {
+        requests_per_second: NonZeroU32::new(1_000_000),
+        requests_at_once: NonZeroUsize::new(64),
+        ..TransportSettings::default()
+    };
+    let settings = RegistrySettings { transport, ..RegistrySettings::default() };
+    let client = Arc::new(OciRegistries::new(BTreeMap::from([(host.to_owned(), settings)])).unwrap());
+    let start = Instant::now();
+    let mut lists = JoinSet::new();
+    for number in 0..REPOSITORIES {
+        let (client, image) = (Arc::clone(&client), format!("{host}/acme/app-{number}").parse::<ImageName>().unwrap());
+        lists.spawn(async move { client.tags(&image).await.unwrap().len() });
+    }
+    let tags: usize = lists.join_all().await.into_iter().sum();
+    assert_eq!(tags, REPOSITORIES * TAGS);
+    start.elapsed()
+}
+
+#[derive(Default)]
+struct Counts {
+    requests: AtomicUsize,
+    tokens: AtomicUsize,
+}
+
+/// Registry and token server in one.
+struct Server {
+    host: String,
+    counts: Arc<Counts>,
+}
+
+impl Server {
+    async fn start(tokens: bool) -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let counts = Arc::new(Counts::default());
+        let (own, counting) = (host.clone(), Arc::clone(&counts));
+        let router = axum::Router::new().fallback(move |request: Request| {
+            let answer = answer(&request, &own, tokens, &counting);
+            async move { answer }
+        });
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        Self { host, counts }
+    }
+}
+
+fn answer(request: &Request, own: &str, tokens: bool, counts: &Counts) -> Response<String> {
+    let path = request.uri().path();
+    let text = |text: String| Response::new(text);
+    if path == "/token" {
+        counts.tokens.fetch_add(1, Ordering::SeqCst);
+        let repository = request.uri().query().and_then(|query| query.split("app-").nth(1)?.split("%3A").next());
+        return text(format!(r#"{{"token":"for-{}","expires_in":300}}"#, repository.unwrap_or_default()));
+    }
+    counts.requests.fetch_add(1, Ordering::SeqCst);
+    let number = path.split("app-").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
+    if tokens && !is_for(request.headers(), number) {
+        let challenge = format!("Bearer realm=\"http://{own}/token\",service=\"bench\"");
+        let answer = Response::builder().status(StatusCode::UNAUTHORIZED).header(header::WWW_AUTHENTICATE, challenge);
+        return answer.body(String::new()).unwrap();
+    }
+    let tags: Vec<String> = (0..TAGS).map(|n| format!("\"1.{n}.0\"")).collect();
+    text(format!(r#"{{"name":"acme/app-{number}","tags":[{}]}}"#, tags.join(",")))
+}
+
+fn is_for(headers: &HeaderMap, number: &str) -> bool {
+    headers.get(header::AUTHORIZATION).is_some_and(|value| value == format!("Bearer for-{number}").as_str())
+}
