@@ -98,9 +98,9 @@ proptest! {
         let mut turned = tags;
         let by = turn.min(turned.len());
         turned.rotate_left(by);
-        prop_assert_eq!(chosen(&selection, &turned, None), expect.clone());
+        prop_assert_eq!(&chosen(&selection, &turned, None), &expect);
         turned.reverse();
-        prop_assert_eq!(chosen(&selection, &turned, None), expect);
+        prop_assert_eq!(&chosen(&selection, &turned, None), &expect);
     }
 
     #[test]
@@ -124,7 +124,7 @@ proptest! {
     #[test]
     fn more_tags_never_make_it_older(selection in selection(), tags in tags(), more in (tag(), known())) {
         let before = chosen(&selection, &tags, None);
-        let mut all = tags.clone();
+        let mut all = tags;
         if !all.iter().any(|considered| considered.tag == more.0) {
             all.push(Considered { tag: more.0, known: more.1 });
         }
