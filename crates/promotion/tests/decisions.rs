@@ -259,3 +259,82 @@ fn a_commit_says_what_changed_where_and_why() {
     Tagboat-Decision: d-d625a27b156dca97
     "#);
 }
+
+fn with_state(tag: &str, state: CandidateState) -> Candidate {
+    Candidate { tag: tag.parse().unwrap(), known: Known::default(), state }
+}
+
+#[test]
+fn what_is_not_whole_signed_or_announced_so_is_passed_and_the_next_is_taken() {
+    let mut facts = image(semver("^1"), &[":1.0.0"], &["1.1.0", "1.0.0?"]);
+    facts.candidates.extend([
+        with_state("1.6.0", CandidateState::MissingPlatforms { missing: vec!["linux/arm64".parse().unwrap()] }),
+        with_state("1.5.0", CandidateState::NotSigned { detail: "no signature is attached".to_owned() }),
+        with_state("1.4.0", CandidateState::AnnouncedDifferently { announced: digest('a'), found: digest('b') }),
+    ]);
+    insta::assert_snapshot!(show(facts), @r#"
+    Update 1.1.0@sha256:bbbbbbbbbbbb
+    - 1.1.0 is the best tag that semver `^1` admits
+    - 1.6.0 is missing linux/arm64; waiting for it
+    - 1.5.0 is not signed as `verify` demands: no signature is attached
+    - 1.4.0 was announced as sha256:aaaaaaaaaaaa, but the registry has sha256:bbbbbbbbbbbb
+    "#);
+}
+
+#[test]
+fn a_digest_that_came_back_waits_for_a_second_look() {
+    let old = format!(":main@{}", digest('a'));
+    let until = Timestamp(1_700_000_060_000);
+    let mut facts = image(follow("main"), &[&old], &[]);
+    facts.candidates.push(with_state("main", CandidateState::Returned { digest: digest('b'), until }));
+    insta::assert_snapshot!(show(facts), @r#"
+    Nothing no version
+    - nothing to do: no tag better than main@sha256:aaaaaaaaaaaa is known that digest of `main` admits
+    - main names sha256:bbbbbbbbbbbb again, which it had named before; it is read once more at 2023-11-14T22:14:20Z, because registries sometimes answer with what was
+    "#);
+}
+
+#[test]
+fn reasons_of_a_kind_are_capped_and_the_rest_is_counted() {
+    let candidates: Vec<String> = (1..9).map(|patch| format!("1.5.{patch}#")).collect();
+    let candidates: Vec<&str> = candidates.iter().map(String::as_str).collect();
+    let mut facts = image(semver("^1"), &[":1.0.0"], &[&candidates[..], &["1.1.0", "1.0.9?"]].concat());
+    facts.further = 1000;
+    facts.passed_over = vec![tagboat_model::Reason::NotAVersion { tag: "main".parse().unwrap() }];
+    insta::assert_snapshot!(show(facts), @r#"
+    Update 1.1.0@sha256:bbbbbbbbbbbb
+    - 1.1.0 is the best tag that semver `^1` admits
+    - 1.5.1 is not a container image: a Helm chart
+    - 1.5.2 is not a container image: a Helm chart
+    - 1.5.3 is not a container image: a Helm chart
+    - 1.5.4 is not a container image: a Helm chart
+    - 1.5.5 is not a container image: a Helm chart
+    - and 3 more tags for the same reason
+    - 1.0.9 is lower than selected 1.1.0
+    - and 1000 more tags for the same reason
+    - main is not a version
+    "#);
+}
+
+#[test]
+fn build_times_that_are_still_to_be_read_hold_the_choice() {
+    let facts = ImageFacts { unread: 7, ..image(semver("^1"), &[":1.0.0"], &["1.1.0"]) };
+    insta::assert_snapshot!(show(facts), @r#"
+    Nothing no version
+    - the build times of 7 tags are still to be read; the choice waits for them
+    "#);
+}
+
+#[test]
+fn facts_that_an_earlier_tagboat_stored_are_read() {
+    let facts = facts(image(semver("^1.4"), &[":1.4.0"], &["1.5.0"]));
+    let mut json: serde_json::Value = serde_json::from_slice(&facts.to_bytes().unwrap()).unwrap();
+    json["version"] = 1.into();
+    let image = json["facts"]["environments"][0]["images"][0].as_object_mut().unwrap();
+    for new in ["passedOver", "unread", "further"] {
+        image.remove(new);
+    }
+    assert_eq!(Facts::from_bytes(json.to_string().as_bytes()).unwrap(), facts);
+    json["version"] = 3.into();
+    assert!(Facts::from_bytes(json.to_string().as_bytes()).is_err(), "of a later one they are not");
+}

@@ -1,8 +1,8 @@
 //! What every store promises, whatever is below it. Each function gets an empty store.
 
 use tagboat_model::{
-    BranchKey, CommitId, Decision, DecisionId, Duration, Event, ImageName, ImagePushed, Outcome, Reason, Timestamp,
-    Trust,
+    BranchKey, CommitId, Decision, DecisionId, Duration, Event, ImageName, ImagePushed, Outcome, Reason, Tag,
+    Timestamp, Trust,
 };
 use tagboat_ports::{
     DecisionsAbout, Finish, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Observation, Recorded, Settle,
@@ -74,6 +74,8 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     decisions_are_recorded_once(&open().await).await;
     interests_and_observations_are_kept(&open().await).await;
     sweeps_come_due(&open().await).await;
+    what_waits_is_woken_once(&open().await).await;
+    sightings_and_announcements_keep_their_first_time(&open().await).await;
 }
 
 async fn repeated_deliveries_change_nothing(store: &dyn Store) {
@@ -265,4 +267,48 @@ async fn sweeps_come_due(store: &dyn Store) {
     assert_eq!(lease(store, at(10)).await, Err(None));
     store.mark_sweeps(hour, at(4000)).await.unwrap();
     assert_eq!(lease(store, at(4010)).await.unwrap().swept_at, Some(at(0)));
+}
+
+async fn what_waits_is_woken_once(store: &dyn Store) {
+    let hour = Duration::from_seconds(3600);
+    store.know_branches(&[key("main")], at(0)).await.unwrap();
+    let wait = |again_at| Finish::Served { head: None, swept: true, problem: None, again_at };
+    let work = lease(store, at(0)).await.unwrap();
+    store.finish(&work, wait(Some(at(30))), at(0)).await.unwrap();
+    assert_eq!(store.branches().await.unwrap()[0].again_at, Some(at(30)));
+    assert_eq!(store.mark_sweeps(hour, at(29)).await.unwrap(), Some(at(30)));
+    assert_eq!(lease(store, at(29)).await, Err(None));
+    store.mark_sweeps(hour, at(30)).await.unwrap();
+    let work = lease(store, at(30)).await.expect("it does not settle first");
+    assert_eq!(work.swept_at, Some(at(0)), "to be woken is not to sweep");
+    store.finish(&work, wait(None), at(30)).await.unwrap();
+    store.mark_sweeps(hour, at(31)).await.unwrap();
+    assert_eq!(lease(store, at(31)).await, Err(None), "once");
+}
+
+async fn sightings_and_announcements_keep_their_first_time(store: &dyn Store) {
+    let tenant = "default".parse().unwrap();
+    let tags = |list: &str| -> Vec<Tag> { list.split(' ').map(|tag| tag.parse().unwrap()).collect() };
+    assert_eq!(store.sightings(&tenant, &web()).await.unwrap(), None, "never listed");
+    store.sight(&tenant, &web(), &tags("a b"), at(1)).await.unwrap();
+    store.sight(&tenant, &web(), &tags("b c"), at(2)).await.unwrap();
+    let mut seen = store.sightings(&tenant, &web()).await.unwrap().unwrap();
+    seen.sort_by(|left, right| left.tag.cmp(&right.tag));
+    let seen: Vec<_> = seen.iter().map(|seen| (seen.tag.as_str(), seen.at, seen.baseline)).collect();
+    assert_eq!(seen, [("a", at(1), true), ("b", at(1), true), ("c", at(2), false)]);
+    let other: ImageName = "ghcr.io/acme/api".parse().unwrap();
+    store.sight(&tenant, &other, &[], at(1)).await.unwrap();
+    assert_eq!(store.sightings(&tenant, &other).await.unwrap(), Some(Vec::new()), "listed, and empty");
+    assert_eq!(store.sightings(&"other".parse().unwrap(), &web()).await.unwrap(), None);
+
+    for (number, delivery_key, tag) in [(1, "x", "2.0.0"), (2, "y", "1.0.0"), (3, "z", "2.0.0")] {
+        store.accept(delivery(number, delivery_key, tag, at(3))).await.unwrap();
+    }
+    let mut unsigned = delivery(4, "u", "9.9.9", at(4));
+    unsigned.events[0].trust = Trust::Token;
+    store.accept(unsigned).await.unwrap();
+    let announced = store.announcements(&tenant, &web()).await.unwrap();
+    let announced: Vec<_> = announced.iter().map(|announced| (announced.tag.as_str(), announced.place)).collect();
+    let [("2.0.0", first), ("1.0.0", second)] = announced[..] else { panic!("{announced:?}") };
+    assert!(first < second);
 }

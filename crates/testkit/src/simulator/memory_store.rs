@@ -183,7 +183,8 @@ impl Store for MemoryStore {
         for branch in tables.branches.values_mut().filter(|branch| branch.dirty == branch.served) {
             if due(branch) <= now {
                 branch.mark(now);
-                branch.wake_at = branch.wake_at.filter(|wake_at| *wake_at > now);
+                let woken = branch.wake_at.take_if(|wake_at| *wake_at <= now);
+                branch.urgent |= woken.is_some();
             }
         }
         Ok(tables.branches.values().filter(|branch| branch.dirty == branch.served).map(due).min())
