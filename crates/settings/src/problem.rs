@@ -52,7 +52,12 @@ fn explain(source: &str, error: &serde_saphyr::Error) -> Problem {
             let key = key.as_deref().map(|key| format!("`{key}` ")).unwrap_or_default();
             format!("the key {key}stands here a second time; keep one")
         }
-        other => without_place(&other.to_string()),
+        other => match without_place(&other.to_string()) {
+            several if several.contains("after enum variant value") => {
+                "only one kind may stand here; keep one".to_owned()
+            }
+            words => words,
+        },
     };
     Problem { source: source.to_owned(), place, message }
 }

@@ -105,3 +105,48 @@ fn the_schemas_name_every_key() {
         assert!(repository.contains(&format!("\"{key}\"")), "{key}");
     }
 }
+
+#[test]
+fn what_chooses_a_version_is_checked_when_it_is_read() {
+    let entry = |more: &str| repository(&format!("{IMAGE}    {more}\n{DEV}"));
+    insta::assert_snapshot!(entry("filterTags: { pattern: '^v(.*' }"), @".tagboat.yaml:5:28: `^v(.*` is not a regular expression: unclosed group");
+    insta::assert_snapshot!(entry("filterTags: { pattern: '^v(.*)', extract: '$v' }"), @".tagboat.yaml:5:17: `extract` names the group `v`, and `^v(.*)` has none of that name (it has 1 groups)");
+    insta::assert_snapshot!(entry("exclude: ['a(?=b)']"), @".tagboat.yaml:5:15: `a(?=b)` is not a regular expression: look-around, including look-ahead and look-behind, is not supported");
+    insta::assert_snapshot!(entry("platforms: [amd64]"), @".tagboat.yaml:5:17: `amd64` is not a platform; write operating system and architecture, as in `linux/amd64` or `linux/arm/v7`");
+    insta::assert_snapshot!(entry("minimumAge: 2 hours"), @".tagboat.yaml:5:17: `2 hours` is not a length of time: write numbers with units, as in `250ms`, `2s`, `10m`, `1h30m`, `7d`");
+    insta::assert_snapshot!(entry("maximumJump: huge"), @".tagboat.yaml:5:18: unknown value `huge` (known here: major, minor, patch)");
+    insta::assert_snapshot!(entry("verify: { cosign: {} }"), @".tagboat.yaml:5:13: `cosign` needs `keyFile`, `key`, or `issuer` with `identity`");
+    insta::assert_snapshot!(entry("verify: { cosign: { keyFile: ../key } }"), @".tagboat.yaml:5:13: `keyFile` is `../key`; write it from the root of the repository, without `..`");
+    insta::assert_snapshot!(entry("verify: { cosign: { keyFile: a, issuer: 'https://i' } }"), @".tagboat.yaml:5:13: `cosign` takes a key, or an issuer with an identity, not both");
+    insta::assert_snapshot!(entry("verify: { cosign: { issuer: 'https://i' } }"), @".tagboat.yaml:5:13: say who signed: either `identity` or `identityPattern`");
+    let other =
+        |policy: &str| repository(&format!("{}{DEV}", IMAGE.replace("{ semver: { range: \"^1.4\" } }", policy)));
+    insta::assert_snapshot!(other("{ numerical: { order: up } }"), @".tagboat.yaml:4:35: unknown value `up` (known here: asc, desc)");
+    insta::assert_snapshot!(other("{ semver: { range: '^1' }, numerical: {} }"), @".tagboat.yaml:4:40: only one kind may stand here; keep one");
+    insta::assert_snapshot!(other("{ argocdImageUpdater: { allowTags: v } }"), @".tagboat.yaml:4:35: `allowTags` is `v`; write `any`, or `regexp:` and a regular expression");
+    insta::assert_snapshot!(other("{ kargo: { imageSelectionStrategy: Digest } }"), @".tagboat.yaml:4:22: `constraint` must name the tag to follow, as in `latest`");
+    insta::assert_snapshot!(other("{ newest: {} }\n    maximumJump: minor"), @".tagboat.yaml:5:18: `maximumJump` compares versions, and the policy `newest` has none");
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}    images:\n      web:\n        exclude: ['^ma']\n        policy: {{ digest: {{ tag: main }} }}\n")), @".tagboat.yaml:11:18: the tag to follow, `main`, is excluded by pattern `^ma`, so nothing would ever change");
+}
+
+#[test]
+fn an_environment_changes_what_it_names_and_keeps_the_rest() {
+    let text = format!(
+        "{IMAGE}    exclude: [a]\n    minimumAge: 2h\n    allowDowngrade: true\n{DEV}    images: {{ web: {{ exclude: [], allowDowngrade: false, platforms: [linux/arm64] }} }}\n"
+    );
+    let settings = read_repository_file(".tagboat.yaml", &text).unwrap();
+    let here = settings.images[0].within(&settings.environments[0]).selection;
+    assert!(here.exclude.is_empty() && !here.allow_downgrade);
+    assert_eq!((here.minimum_age.unwrap().to_string(), here.platforms.len()), ("2h".to_owned(), 1));
+    assert_eq!(here.policy, settings.images[0].selection.policy);
+}
+
+#[test]
+fn registries_are_checked_too() {
+    let registry = |more: &str| server(&format!("registries:\n  - host: ghcr.io\n    {more}\n"), &[]);
+    insta::assert_snapshot!(registry("cloudIdentity: aws"), @"tagboat.yaml:3:20: unknown value `aws` (known here: ecr, google, azure)");
+    insta::assert_snapshot!(registry("cloudIdentity: ecr\n    dockerConfigFile: x"), @"tagboat.yaml:2:11: `credentials`, `dockerConfigFile` and `cloudIdentity` exclude each other");
+    insta::assert_snapshot!(registry("requestsPerSecond: 0"), @"tagboat.yaml:3:5: invalid value: integer `0`, expected a nonzero u32");
+    insta::assert_snapshot!(registry("proxy: { url: 'http://p', credentials: {} }"), @"tagboat.yaml:3:12: say where the password is: `passwordFile` or `passwordEnv`");
+    insta::assert_snapshot!(server("sigstore: { publicGood: true, trustedRootFile: x }\n", &[]), @"tagboat.yaml:1:11: `publicGood` and `trustedRootFile` exclude each other");
+}

@@ -4,6 +4,7 @@
 
 #![expect(clippy::print_stderr, reason = "it talks to the developer")]
 
+mod fuzz;
 mod generate;
 mod tools;
 
@@ -22,7 +23,7 @@ struct Arguments {
 enum Task {
     /// Install what the tests need, then run them all.
     Test {
-        /// Add the long runs: more seeds of the simulator.
+        /// Add the long runs: more seeds of the simulator, ten minutes of fuzzing.
         #[arg(long)]
         full: bool,
     },
@@ -30,8 +31,8 @@ enum Task {
     Generate,
     /// Measure, beside what a user would do without Tagboat.
     Bench {
-        /// What: `push-to-ref`, from the end of an image push to the new ref; `sweep`, listing the tags of 1,000
-        /// repositories of one registry.
+        /// What: `policy`, choosing among 100,000 tags; `push-to-ref`, from the end of an image push to the new ref;
+        /// `sweep`, listing the tags of 1,000 repositories of one registry.
         name: String,
         /// How often. Default: 20 times, `sweep` 5 times.
         #[arg(long)]
@@ -39,6 +40,14 @@ enum Task {
         /// How many further files the config repository has (`push-to-ref`).
         #[arg(long, default_value_t = 1000)]
         files: u32,
+    },
+    /// Throw generated inputs at a parser, guided by the branches they take.
+    Fuzz {
+        /// What: `policy`, ranges, expressions and tags.
+        target: String,
+        /// For how long.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
     },
     /// Run the engine in the simulator, one seed after the other, until one fails.
     Simulate {
@@ -59,6 +68,7 @@ fn main() -> ExitCode {
             let rounds = rounds.unwrap_or(if name == "sweep" { 5 } else { 20 });
             bench(&name, rounds, files)
         }
+        Task::Fuzz { target, seconds } => tools::install().and_then(|()| fuzz::run_target(&target, seconds)),
         Task::Simulate { seeds, from } => simulate(seeds, from),
     };
     match result {
@@ -72,11 +82,14 @@ fn main() -> ExitCode {
 
 /// Seeds of the long run.
 const FULL_SEEDS: u64 = 20_000;
+/// Seconds of fuzzing in it.
+const FULL_FUZZING: u64 = 600;
 
 fn test(full: bool) -> Result<(), String> {
     tools::install()?;
     if full {
         simulate(FULL_SEEDS, 0)?;
+        fuzz::run_target("policy", FULL_FUZZING)?;
     }
     // nextest runs each test in a process of its own and all files at once; both run the same tests.
     let nextest =

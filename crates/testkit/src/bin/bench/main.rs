@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to say")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the developer")]
 
+mod policy;
 mod push_to_ref;
 mod sweep;
 
@@ -25,6 +26,7 @@ async fn main() -> ExitCode {
     let (Ok(rounds), Ok(files)) = (rounds.parse(), files.parse()) else { return usage() };
     let setup = Setup { binary: PathBuf::from(binary), rounds, files };
     match name.as_str() {
+        "policy" => policy::run(&setup),
         "push-to-ref" => push_to_ref::run(&setup).await,
         "sweep" => sweep::run(&setup).await,
         _ => return usage(),
@@ -33,7 +35,7 @@ async fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: bench push-to-ref|sweep TAGBOAT ROUNDS FILES");
+    eprintln!("usage: bench policy|push-to-ref|sweep TAGBOAT ROUNDS FILES");
     ExitCode::from(2)
 }
 
