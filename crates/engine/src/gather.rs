@@ -24,6 +24,10 @@ use crate::{
     },
 };
 
+/// Images that are looked at together: their registries are asked at once, and what was read of them is forgotten
+/// before the next come.
+const IMAGES_AT_ONCE: usize = 32;
+
 /// What was gathered, with what is needed to act on it.
 pub(crate) struct Gathered {
     pub(crate) facts: Facts,
@@ -86,16 +90,24 @@ impl Engine {
         let events = self.ports.store.pending_events(work).await?;
         let mut inquiry = Inquiry::new(self, work, sweeping).await?;
         let mut facts = Facts { key: work.key.clone(), head: head.clone(), now, environments: Vec::new() };
-        for environment in environments {
-            let mut images = Vec::new();
-            for asked in asked.iter().filter(|asked| asked.environment.name == environment.name) {
+        facts.environments.extend(
+            environments
+                .iter()
+                .map(|environment| EnvironmentFacts { name: environment.name.clone(), images: Vec::new() }),
+        );
+        let all: Vec<&ImageEntry> = settings.images.iter().collect();
+        for entries in all.chunks(IMAGES_AT_ONCE) {
+            let here = |asked: &&Asked<'_>| entries.iter().any(|entry| entry.name == asked.entry.name);
+            let asked: Vec<&Asked<'_>> = asked.iter().filter(here).collect();
+            inquiry.list_ahead(asked.iter().map(|asked| (&asked.entry, asked.references.is_empty()))).await;
+            for asked in asked {
                 let others = settings.images.iter().filter(|other| other.name != asked.entry.name);
                 let claimed_by = others.into_iter().find(|other| other.image == asked.entry.image);
-                if let Some(facts) = image_facts(&mut inquiry, asked, claimed_by, &events).await? {
-                    images.push(facts);
-                }
+                let found = image_facts(&mut inquiry, asked, claimed_by, &events).await?;
+                let environment = facts.environments.iter_mut().find(|it| it.name == asked.environment.name);
+                environment.into_iter().for_each(|environment| environment.images.extend(found.clone()));
             }
-            facts.environments.push(EnvironmentFacts { name: environment.name.clone(), images });
+            inquiry.forget(entries.iter().map(|entry| &entry.image));
         }
         let Looked { listed, missed, unavailable, again_at } = inquiry.finish().await?;
         Ok(Gathered { facts, files: found.into_texts(), listed, missed, unavailable, again_at })

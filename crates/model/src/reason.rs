@@ -53,6 +53,8 @@ pub enum Reason {
     AgeUnknown { tag: Tag, minimum: Duration },
     /// The step from what runs would be larger than permitted.
     BeyondMaximumJump { tag: Tag, current: String, jump: String },
+    /// The tag names an index whose images are not there (yet).
+    Incomplete { tag: Tag, detail: String },
     /// Required platforms are not there (yet).
     MissingPlatforms { tag: Tag, missing: Vec<Platform> },
     /// No signature satisfies the rule.
@@ -123,6 +125,7 @@ impl Reason {
             | Self::YoungerThan { tag, .. }
             | Self::AgeUnknown { tag, .. }
             | Self::BeyondMaximumJump { tag, .. }
+            | Self::Incomplete { tag, .. }
             | Self::MissingPlatforms { tag, .. }
             | Self::NotSigned { tag, .. }
             | Self::DigestReturned { tag, .. }
@@ -164,6 +167,7 @@ impl Reason {
             Self::YoungerThan { .. } => "youngerThan",
             Self::AgeUnknown { .. } => "ageUnknown",
             Self::BeyondMaximumJump { .. } => "beyondMaximumJump",
+            Self::Incomplete { .. } => "incomplete",
             Self::MissingPlatforms { .. } => "missingPlatforms",
             Self::NotSigned { .. } => "notSigned",
             Self::DigestReturned { .. } => "digestReturned",
@@ -263,6 +267,7 @@ impl Reason {
             Self::BeyondMaximumJump { tag, current, jump } => {
                 write!(f, "{tag} is too far from {current}, which runs now (`maximumJump: {jump}`)")
             }
+            Self::Incomplete { tag, detail } => write!(f, "{tag} is not whole: {detail}; waiting for it"),
             Self::MissingPlatforms { tag, missing } => {
                 let missing: Vec<String> = missing.iter().map(ToString::to_string).collect();
                 write!(f, "{tag} is missing {}; waiting for it", missing.join(", "))

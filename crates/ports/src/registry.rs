@@ -62,6 +62,13 @@ pub struct ManifestDescription {
 pub enum ManifestKind {
     /// A container image, or an index with at least one.
     Image,
+    /// An index whose images are not there (yet): half pushed, or read from a replica that lags behind. Not to be
+    /// remembered.
+    #[serde(rename_all = "camelCase")]
+    Incomplete {
+        /// What is missing, in words.
+        detail: String,
+    },
     /// A chart, a signature, an attestation, …
     #[serde(rename_all = "camelCase")]
     Other {

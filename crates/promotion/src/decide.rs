@@ -219,6 +219,7 @@ fn about(
         CandidateState::Missing => Reason::NotAtRegistry { tag, image: facts.image.clone() },
         CandidateState::NotAnImage { detail } => Reason::NotAnImage { tag, detail: detail.clone() },
         CandidateState::OwnCommit { revision } => Reason::BuiltFromOwnCommit { tag, revision: revision.clone() },
+        CandidateState::Incomplete { detail } => Reason::Incomplete { tag, detail: detail.clone() },
         CandidateState::MissingPlatforms { missing } => Reason::MissingPlatforms { tag, missing: missing.clone() },
         CandidateState::NotSigned { detail } => Reason::NotSigned { tag, detail: detail.clone() },
         CandidateState::AnnouncedDifferently { announced, found } => Reason::AnnouncedDifferently {

@@ -102,6 +102,11 @@ pub enum CandidateState {
         /// What it is.
         detail: String,
     },
+    /// An index whose images are not there (yet).
+    Incomplete {
+        /// What is missing.
+        detail: String,
+    },
     /// An image, but not for all required platforms (yet).
     MissingPlatforms {
         /// Those that are missing.

@@ -3,7 +3,11 @@
 //! Protocols: distribution's token specification (`GET` with a password) and its OAuth 2 variant (`POST` with a
 //! refresh token). Does not look credentials up: `credentials` does.
 
-use std::time::Duration;
+use std::{
+    collections::HashMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use reqwest::{RequestBuilder, StatusCode, Url, header::HeaderMap};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -16,6 +20,7 @@ use crate::{
     challenge::{Challenge, is_trusted},
     client::{Fault, host_and_port},
     credentials::{Cache, Environment, Identities, Identity, error_code, seconds, server_time},
+    fault::Nature,
     lane::Lanes,
     retry::{Patience, retry_after},
     transport::Transport,
@@ -28,6 +33,8 @@ const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 /// One for each repository.
 const MOST_TOKENS: usize = 4096;
 
+/// One for each registry; far more than anybody uses.
+const MOST_CHALLENGES: usize = 1000;
 /// In bytes. Servers refuse longer headers.
 const LONGEST_TOKEN: usize = 32 * 1024;
 
@@ -71,22 +78,54 @@ pub(crate) struct Asked<'a> {
 pub(crate) struct Authentication {
     known: Cache<Authorization>,
     identities: Identities,
+    /// By registry: the challenge that was answered last, so that its other repositories need not be refused first.
+    challenges: Mutex<HashMap<String, Challenge>>,
 }
 
 impl Authentication {
     /// # Errors
     /// When TLS cannot be set up.
     pub(crate) fn new(environment: Environment) -> Result<Self, reqwest::Error> {
-        Ok(Self { known: Cache::new(MOST_TOKENS), identities: Identities::new(environment)? })
+        let identities = Identities::new(environment)?;
+        Ok(Self { known: Cache::new(MOST_TOKENS), identities, challenges: Mutex::default() })
     }
 
     pub(crate) fn set_environment(&mut self, environment: Environment) {
         self.identities.set_environment(environment);
     }
 
-    /// What is known to work for a repository. Waits while it is renewed.
-    pub(crate) async fn known(&self, image: &ImageName) -> Option<Authorization> {
-        self.known.peek(&key(image)).await
+    /// What works for a repository, or is got because it worked for another one of the registry; nothing where that
+    /// is not known yet, or is refused: then the registry says what it wants. Waits while it is renewed.
+    ///
+    /// # Errors
+    /// When the token server is out of reach.
+    pub(crate) async fn known(
+        &self,
+        asked: &Asked<'_>,
+        patience: &mut Patience,
+    ) -> Result<Option<Authorization>, Fault> {
+        if let Some(known) = self.known.peek(&key(asked.image)).await {
+            return Ok(Some(known));
+        }
+        let challenge = self.challenges().get(asked.image.registry()).cloned();
+        let Some(challenge) = challenge else { return Ok(None) };
+        match self.answer(asked, Some(challenge), None, patience).await {
+            Ok(authorization) => Ok(Some(authorization)),
+            Err(fault) if fault.nature() == Nature::Lasting && fault.retry_after().is_none() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    fn challenges(&self) -> MutexGuard<'_, HashMap<String, Challenge>> {
+        self.challenges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn remember(&self, registry: &str, challenge: Challenge) {
+        let mut challenges = self.challenges();
+        if challenges.len() >= MOST_CHALLENGES {
+            challenges.clear();
+        }
+        challenges.insert(registry.to_owned(), challenge);
     }
 
     /// Answer the challenge of a 401. `refused` is what the registry did not accept; it is not answered again. Of
@@ -105,13 +144,16 @@ impl Authentication {
             )));
         };
         let is_refused = |known: &Authorization| refused.is_some_and(|refused| refused.is_same(known));
+        let answered = challenge.clone();
         let fetch = async {
             match challenge {
                 Challenge::Basic => self.password(asked, refused).await,
                 Challenge::Bearer { realm, service } => self.token(asked, realm, service.as_deref(), patience).await,
             }
         };
-        self.known.get(&key(asked.image), is_refused, fetch).await
+        let authorization = self.known.get(&key(asked.image), is_refused, fetch).await?;
+        self.remember(name, answered);
+        Ok(authorization)
     }
 
     async fn identity(

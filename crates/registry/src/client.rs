@@ -122,7 +122,7 @@ impl Client {
         let url = registry.url(image, path)?;
         let mut patience = Patience::new(registry.transport.timeout);
         let request = Request { method: &method, accept, ask };
-        let mut authorization = self.authentication.known(image).await;
+        let mut authorization = self.authentication.known(&self.asked(image, &registry), &mut patience).await?;
         let mut answer = self.hop(&registry, request, &url, authorization.as_ref(), &mut patience).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
             let refused = authorization.as_ref();
@@ -197,9 +197,13 @@ impl Client {
         refused: Option<&Authorization>,
         patience: &mut Patience,
     ) -> Result<Authorization, Fault> {
-        let (settings, plain_http) = (registry.settings, registry.plain_http);
-        let asked = Asked { image, settings, plain_http, transport: registry.transport, lanes: &self.lanes };
+        let asked = self.asked(image, registry);
         self.authentication.answer(&asked, Challenge::of(&answer.headers), refused, patience).await
+    }
+
+    fn asked<'a>(&'a self, image: &'a ImageName, registry: &Registry<'a>) -> Asked<'a> {
+        let (settings, plain_http) = (registry.settings, registry.plain_http);
+        Asked { image, settings, plain_http, transport: registry.transport, lanes: &self.lanes }
     }
 
     /// A blob, checked against its digest.

@@ -197,7 +197,7 @@ mod tests {
     fn kind(json: &str) -> String {
         match read(json.as_bytes(), None).map(|read| read.kind) {
             Ok(ManifestKind::Image) => "image".to_owned(),
-            Ok(ManifestKind::Other { detail }) => detail,
+            Ok(ManifestKind::Incomplete { detail } | ManifestKind::Other { detail }) => detail,
             Err(fault) => format!("{fault:?}"),
         }
     }

@@ -204,8 +204,13 @@ impl Inquiry<'_> {
         found: Found,
     ) -> Result<CandidateState, String> {
         let Found { manifest, own_commit } = found;
-        if let ManifestKind::Other { detail } = manifest.kind {
-            return Ok(CandidateState::NotAnImage { detail });
+        match manifest.kind {
+            ManifestKind::Image => {}
+            ManifestKind::Other { detail } => return Ok(CandidateState::NotAnImage { detail }),
+            ManifestKind::Incomplete { detail } => {
+                self.wait_for_more(&facts.image, tag);
+                return Ok(CandidateState::Incomplete { detail });
+            }
         }
         if let Some(revision) = own_commit {
             return Ok(CandidateState::OwnCommit { revision });
@@ -323,7 +328,7 @@ fn current(facts: &ImageFacts) -> impl Iterator<Item = &Tag> {
 }
 
 /// Whether a listing can tell anything.
-fn lists(selection: &Selection) -> bool {
+pub(super) fn lists(selection: &Selection) -> bool {
     selection.policy.followed().is_none() && !selection.policy.is_announced()
 }
 

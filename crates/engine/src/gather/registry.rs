@@ -9,9 +9,9 @@ use tagboat_ports::{
     Announcement, ManifestDescription, ManifestKind, Observation, ObservedTag, RegistryError, RegistryErrorKind, Step,
     Verification, Work,
 };
-use tagboat_promotion::ImageFacts;
+use tagboat_promotion::{ImageEntry, ImageFacts};
 
-use crate::{Engine, ReconcileError, chain};
+use crate::{Engine, ReconcileError, chain, gather::candidates::lists};
 
 /// Requests at once when many tags are read.
 const READ_AT_ONCE: usize = 8;
@@ -135,6 +135,33 @@ impl<'e> Inquiry<'e> {
         Known { sight: seen.copied(), created: observed.and_then(|observed| observed.created), announced }
     }
 
+    /// List many images at once that will be listed anyway. Each entry comes with whether nothing refers to it.
+    pub(super) async fn list_ahead<'a>(&mut self, entries: impl Iterator<Item = (&'a ImageEntry, bool)>) {
+        let wanted = entries.filter(|(entry, unused)| {
+            !unused && lists(&entry.selection) && (self.sweeping || self.unlisted.contains(&entry.image))
+        });
+        let images: BTreeSet<ImageName> = wanted.map(|(entry, _)| entry.image.clone()).collect();
+        let registry = &self.engine.ports.registry;
+        let ask = async |image: ImageName| {
+            let tags = registry.tags(&image).await;
+            (image, tags)
+        };
+        for (image, tags) in join_all(images.into_iter().map(ask)).await {
+            let tags = tags.map_err(|error| self.note(error));
+            self.lists.insert(image, tags);
+        }
+    }
+
+    /// Let go of what was read of these images; what was learned is kept.
+    pub(super) fn forget<'a>(&mut self, images: impl Iterator<Item = &'a ImageName>) {
+        for image in images {
+            self.lists.remove(image);
+            self.sighted.remove(image);
+            self.observed.remove(image);
+            self.announced.remove(image);
+        }
+    }
+
     pub(super) async fn list(&mut self, facts: &ImageFacts) -> Result<Result<Vec<Tag>, String>, ReconcileError> {
         let image = &facts.image;
         let listed = match (self.lists.get(image), self.down.get(image.registry())) {
@@ -222,6 +249,9 @@ impl<'e> Inquiry<'e> {
     }
 
     fn learn(&mut self, image: &ImageName, tag: &Tag, manifest: &ManifestDescription) {
+        if matches!(manifest.kind, ManifestKind::Incomplete { .. }) {
+            return;
+        }
         let known = self.observed.entry(image.clone()).or_default();
         let after = ObservedTag::after(known.remove(tag), tag.clone(), manifest.clone(), self.engine.now());
         known.insert(tag.clone(), after);
@@ -347,7 +377,7 @@ fn in_words(answer: &Result<Option<Found>, String>) -> String {
         Ok(Some(Found { own_commit: Some(revision), .. })) => format!("built from our own commit {revision}"),
         Ok(Some(Found { manifest, .. })) => match &manifest.kind {
             ManifestKind::Image => format!("an image, {}", manifest.digest),
-            ManifestKind::Other { detail } => detail.clone(),
+            ManifestKind::Incomplete { detail } | ManifestKind::Other { detail } => detail.clone(),
         },
         Err(detail) => detail.clone(),
     }

@@ -82,8 +82,10 @@ async fn judge(
     let Some(ManifestDescription { digest, kind, created, platforms, .. }) = described else {
         return Ok(Err(Reason::NotAtRegistry { tag, image: image.clone() }));
     };
-    if let ManifestKind::Other { detail } = kind {
-        return Ok(Err(Reason::NotAnImage { tag, detail }));
+    match kind {
+        ManifestKind::Image => {}
+        ManifestKind::Incomplete { detail } => return Ok(Err(Reason::Incomplete { tag, detail })),
+        ManifestKind::Other { detail } => return Ok(Err(Reason::NotAnImage { tag, detail })),
     }
     let missing = question.selection.platforms.iter();
     let missing = missing.filter(|required| !platforms.iter().any(|platform| platform.satisfies(required)));

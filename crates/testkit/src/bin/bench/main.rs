@@ -24,7 +24,9 @@ async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [name, binary, rounds, files] = &arguments[..] else { return usage() };
     let (Ok(rounds), Ok(files)) = (rounds.parse(), files.parse()) else { return usage() };
-    let setup = Setup { binary: PathBuf::from(binary), rounds, files };
+    // Servers run in folders of their own.
+    let binary = std::fs::canonicalize(binary).unwrap_or_else(|_| PathBuf::from(binary));
+    let setup = Setup { binary, rounds, files };
     match name.as_str() {
         "policy" => policy::run(&setup),
         "push-to-ref" => push_to_ref::run(&setup).await,

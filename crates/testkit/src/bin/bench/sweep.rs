@@ -1,11 +1,13 @@
 //! What a sweep asks of registries: the tags of 1,000 repositories of one registry, anonymous and with a token for each.
-//! The registry is a function in this process, so that the figures are those of the client; limits are lifted.
+//! Once through the client alone, once through the server with a config repository that runs the 1,000 images. The
+//! registry is a function in this process; limits are lifted.
 
 use std::{
     collections::BTreeMap,
     num::{NonZeroU32, NonZeroUsize},
+    process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
@@ -18,6 +20,7 @@ use axum::{
 use tagboat_model::ImageName;
 use tagboat_ports::Registry as _;
 use tagboat_registry::{OciRegistries, RegistrySettings, TransportSettings};
+use tagboat_testkit::{BareRepository, Process, free_port};
 use tokio::task::JoinSet;
 
 use crate::{Setup, resident, show};
@@ -48,6 +51,58 @@ pub(crate) async fn run(setup: &Setup) {
             resident(std::process::id()),
         );
     }
+    for (what, tokens) in [("server, anonymous", false), ("server, tokens", true)] {
+        through_the_server(setup, what, tokens).await;
+    }
+}
+
+/// The real binary sweeps a config repository with 1,000 images every ten seconds; nothing has changed.
+async fn through_the_server(setup: &Setup, what: &str, tokens: bool) {
+    let registry = Server::start(tokens).await;
+    let (host, folder, port) = (&registry.host, tempfile::tempdir().unwrap(), free_port());
+    let entry =
+        |n| format!("  - {{ name: app-{n}, image: {host}/acme/app-{n}, policy: {{ semver: {{ range: '^1' }} }} }}\n");
+    let settings: String = (0..REPOSITORIES).map(entry).collect();
+    let settings = format!("images:\n{settings}environments:\n  - {{ name: dev, paths: [dev], deliver: commit }}\n");
+    let manifest = |n| {
+        (
+            format!("dev/app-{n}.yaml"),
+            format!("kind: Pod\nspec: {{ containers: [{{ image: {host}/acme/app-{n}:1.9.0 }}] }}\n"),
+        )
+    };
+    let manifests: Vec<(String, String)> = (0..REPOSITORIES).map(manifest).collect();
+    let mut files = vec![(".tagboat.yaml", settings.as_str())];
+    files.extend(manifests.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+    let config = BareRepository::with_files(&files);
+    let server = format!(
+        "listen: 127.0.0.1:{port}\nsweep: {{ interval: 10s }}\nrepositories:\n  - {{ name: config, url: '{}' }}\n\
+         registries:\n  - {{ host: '{host}', requestsPerSecond: 1000000, requestsAtOnce: 64 }}\n",
+        config.url()
+    );
+    std::fs::write(folder.path().join("tagboat.yaml"), server).unwrap();
+    let mut command = Command::new(&setup.binary);
+    command.current_dir(folder.path()).args(["serve", "--config", "tagboat.yaml"]).env("TAGBOAT_LOG", "warn");
+    let process = Process::start(&mut command, Some(&folder.path().join("log")));
+    // The first sweep makes connections, the mirror and the database; those after it are measured.
+    let asked = |sweeps: usize| REPOSITORIES * sweeps + if tokens { REPOSITORIES } else { 0 };
+    let mut times = Vec::new();
+    for sweep in 0..=setup.rounds.min(3) as usize {
+        while registry.counts.requests.load(Ordering::SeqCst) < asked(sweep + 1) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let moments = registry.counts.moments.lock().unwrap().split_off(0);
+        if let (Some(first), Some(last), true) = (moments.first(), moments.last(), sweep > 0) {
+            times.push(last.duration_since(*first));
+        }
+    }
+    show(what, times);
+    let requests = registry.counts.requests.load(Ordering::SeqCst);
+    println!(
+        "  {requests} requests and {} for tokens in {} sweeps, resident memory {} MiB",
+        registry.counts.tokens.load(Ordering::SeqCst),
+        setup.rounds.min(3) + 1,
+        resident(process.id()) / 1024
+    );
 }
 
 fn median(times: &[Duration]) -> f64 {
@@ -80,6 +135,8 @@ async fn sweep(host: &str) -> Duration {
 struct Counts {
     requests: AtomicUsize,
     tokens: AtomicUsize,
+    /// When requests came, since this was looked at last.
+    moments: Mutex<Vec<Instant>>,
 }
 
 /// Registry and token server in one.
@@ -112,6 +169,7 @@ fn answer(request: &Request, own: &str, tokens: bool, counts: &Counts) -> Respon
         return text(format!(r#"{{"token":"for-{}","expires_in":300}}"#, repository.unwrap_or_default()));
     }
     counts.requests.fetch_add(1, Ordering::SeqCst);
+    counts.moments.lock().unwrap().push(Instant::now());
     let number = path.split("app-").nth(1).and_then(|rest| rest.split('/').next()).unwrap_or_default();
     if tokens && !is_for(request.headers(), number) {
         let challenge = format!("Bearer realm=\"http://{own}/token\",service=\"bench\"");
