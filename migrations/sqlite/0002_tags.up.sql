@@ -28,8 +28,9 @@ CREATE TABLE announcement (
 ) STRICT;
 
 -- A reading now tells platforms and build time, since when the tag names what it names, and what it named before.
--- `created` is the build time at the first reading: a tag that is pushed again is not newer. Old readings do not; reading a tag again costs one request.
-DROP TABLE observation;
+-- `created` is the build time at the first reading: a tag that is pushed again is not newer. Old readings lack all of it:
+-- without platforms they count as unread, and still tell which tag a digest was.
+ALTER TABLE observation RENAME TO old_observation;
 CREATE TABLE observation (
   tenant   TEXT NOT NULL,
   image    TEXT NOT NULL,
@@ -41,6 +42,13 @@ CREATE TABLE observation (
   seen_at  INTEGER NOT NULL,
   PRIMARY KEY (tenant, image, tag)
 ) STRICT;
+INSERT INTO observation (tenant, image, tag, manifest, created, since, replaced, seen_at)
+  SELECT tenant, image, tag, json_set(manifest, '$.created', NULL, '$.platforms', json('[]')), NULL, first_seen_at, '[]', seen_at
+  FROM old_observation;
+DROP TABLE old_observation;
 
--- When a branch is to be looked at again although nothing happened: a version waits until it is old enough, signed, …
+-- When a branch is to be looked at again although nothing happened, because versions of some images wait until they are
+-- old enough, signed, …; and by which rules an image was looked at last.
 ALTER TABLE branch ADD COLUMN wake_at INTEGER;
+ALTER TABLE interest ADD COLUMN look_at INTEGER;
+ALTER TABLE interest ADD COLUMN rules TEXT NOT NULL DEFAULT '';

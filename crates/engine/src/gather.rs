@@ -7,7 +7,10 @@ mod candidates;
 mod files;
 mod registry;
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use tagboat_model::{BranchKey, BranchName, CommitId, ImageName, Pin, Reference, Tag, Timestamp};
 use tagboat_ports::{EventRecord, FileEntry, Step, Work};
@@ -39,8 +42,10 @@ pub(crate) struct Gathered {
     pub(crate) missed: Vec<ImageName>,
     /// The first registry that could not be asked, if any.
     pub(crate) unavailable: Option<tagboat_ports::RegistryError>,
-    /// When something that is waited for is to be looked at again.
-    pub(crate) again_at: Option<Timestamp>,
+    /// The images of which a version waits for something, with when to look again.
+    pub(crate) waiting: Vec<(ImageName, Timestamp)>,
+    /// Whether one was to be looked at again by now.
+    pub(crate) was_due: bool,
 }
 
 /// One image entry in one environment, with the references found.
@@ -75,7 +80,7 @@ impl Engine {
         } else {
             settings.images.iter().map(|entry| entry.image.clone()).collect()
         };
-        self.ports.store.set_interests(work, &images).await?;
+        self.ports.store.set_interests(work, &with_rules(&images, &settings, &environments)).await?;
 
         let found = files::find(config, &tree, &environments, &images).await?;
         let asked = ask(&settings, &environments, &found);
@@ -109,8 +114,8 @@ impl Engine {
             }
             inquiry.forget(entries.iter().map(|entry| &entry.image));
         }
-        let Looked { listed, missed, unavailable, again_at } = inquiry.finish().await?;
-        Ok(Gathered { facts, files: found.into_texts(), listed, missed, unavailable, again_at })
+        let Looked { listed, missed, unavailable, waiting, was_due } = inquiry.finish().await?;
+        Ok(Gathered { facts, files: found.into_texts(), listed, missed, unavailable, waiting, was_due })
     }
 
     /// The repository file of the governing branch, which governs other branches too. `tree` is that of the branch.
@@ -154,6 +159,25 @@ impl Engine {
         }
         Ok(())
     }
+}
+
+/// The images with all that is written about choosing their versions, in short: whoever edits it wants a look.
+fn with_rules(
+    images: &[ImageName],
+    settings: &RepositorySettings,
+    environments: &[&Environment],
+) -> Vec<(ImageName, String)> {
+    let rules = |image: &ImageName| {
+        let mut hasher = DefaultHasher::new();
+        for entry in settings.images.iter().filter(|entry| entry.image == *image) {
+            for environment in environments {
+                format!("{:?} {:?}", environment.name, entry.within(environment)).hash(&mut hasher);
+            }
+        }
+        format!("{:016x}", hasher.finish())
+    };
+    let images: BTreeSet<&ImageName> = images.iter().collect();
+    images.into_iter().map(|image| (image.clone(), rules(image))).collect()
 }
 
 /// Every image entry in every environment, with its references there.

@@ -59,10 +59,7 @@ impl Engine {
         }
         match gathered.unavailable {
             Some(error) => Err(ReconcileError::Registry { error, swept: sweeping }),
-            None => {
-                let (problem, again_at) = (blocked(&edited), gathered.again_at);
-                Ok(Some(Finish::Served { head: Some(newest), swept: sweeping, problem, again_at }))
-            }
+            None => Ok(Some(Finish::Served { head: Some(newest), swept: sweeping, problem: blocked(&edited) })),
         }
     }
 
@@ -70,7 +67,7 @@ impl Engine {
     async fn without_branch(&self, work: &Work, config: &ConfigRepository) -> Result<Option<Finish>, ReconcileError> {
         if work.key.branch != config.branch && !self.is_named(config, &work.key.branch).await? {
             self.ports.store.set_interests(work, &[]).await?;
-            return Ok(Some(Finish::Served { head: None, swept: true, problem: None, again_at: None }));
+            return Ok(Some(Finish::Served { head: None, swept: true, problem: None }));
         }
         Err(ReconcileError::NoBranch { branch: work.key.branch.to_string() })
     }
@@ -89,7 +86,8 @@ impl Engine {
             .filter_map(|edited| Some((decision_id(&gathered.facts, &edited.decision)?, edited.decision.clone())))
             .map(|(id, decision)| (id.clone(), decision, planned(&id)))
             .collect();
-        if decisions.is_empty() && gathered.listed.is_empty() && gathered.missed.is_empty() {
+        let nothing_looked_at = gathered.listed.is_empty() && gathered.missed.is_empty() && !gathered.was_due;
+        if decisions.is_empty() && nothing_looked_at {
             return Ok(Vec::new());
         }
         for (id, decision, _) in &decisions {
@@ -104,6 +102,7 @@ impl Engine {
             decisions: decisions.clone(),
             listed: gathered.listed.clone(),
             missed: gathered.missed.clone(),
+            waiting: gathered.waiting.clone(),
         };
         match self.ports.store.record(work, record).await? {
             Recorded::StaleFence => Err(ReconcileError::TakenOver),

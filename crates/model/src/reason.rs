@@ -208,7 +208,7 @@ impl Reason {
             }
             Self::LowerThanSelected { tag, selected } => write!(f, "{tag} is lower than selected {selected}"),
             Self::EqualToSelected { tag, selected } => {
-                write!(f, "{tag} is the same version as {selected}, which is written more plainly")
+                write!(f, "{tag} stands equal with {selected}, which is written more plainly")
             }
             Self::NotTheFollowedTag { tag, followed } => write!(f, "{tag} is not the tag that is followed, {followed}"),
             Self::BelowCurrent { tag, current } => {
@@ -218,7 +218,7 @@ impl Reason {
                 )
             }
             Self::EqualToCurrent { tag, current } => {
-                write!(f, "{tag} is the same version as {current}, which runs now")
+                write!(f, "{tag} stands equal with {current}, which runs now")
             }
             Self::TagMoved { tag, written, found } => {
                 write!(

@@ -23,6 +23,9 @@ pub struct Known {
     /// When the image says that it was built.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<Timestamp>,
+    /// When it was first read to name what it names now, if it had named something else before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Timestamp>,
     /// Its place in the order of announcements by CI.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub announced: Option<u64>,
@@ -51,13 +54,17 @@ impl Known {
         self.created.map(|created| Moment { appeared: None, created: Some(created) })
     }
 
-    /// How long the tag has existed at least; `None` when nobody knows. What was seen to appear counts from then,
-    /// whatever the image says of itself.
+    /// How long the tag has named what it names, at least; `None` when nobody knows. What was seen to appear or to
+    /// change counts from then, whatever the image says of itself.
     pub(crate) fn age(&self, now: Timestamp) -> Option<Duration> {
-        match self.sight {
+        let age = match self.sight {
             Some(Sight::After(at)) => Some(now.since(at)),
             Some(Sight::Baseline(at)) => Some(now.since(self.created.map_or(at, |created| created.min(at)))),
             None => self.created.map(|created| now.since(created)),
+        };
+        match self.changed.map(|changed| now.since(changed)) {
+            Some(since_change) => Some(age.map_or(since_change, |age| age.min(since_change))),
+            None => age,
         }
     }
 }
@@ -74,7 +81,7 @@ mod tests {
     use super::*;
 
     fn known(sight: Option<Sight>, created: Option<i64>) -> Known {
-        Known { sight, created: created.map(Timestamp), announced: None }
+        Known { sight, created: created.map(Timestamp), ..Known::default() }
     }
 
     #[test]
@@ -103,6 +110,8 @@ mod tests {
         assert_eq!(age(Some(Sight::Baseline(Timestamp(90))), Some(1)), Some(99));
         assert_eq!(age(Some(Sight::Baseline(Timestamp(90))), Some(95)), Some(10));
         assert_eq!(age(Some(Sight::Baseline(Timestamp(90))), None), Some(10));
+        let changed = Known { changed: Some(Timestamp(97)), ..known(Some(Sight::After(Timestamp(10))), None) };
+        assert_eq!(changed.age(now).map(Duration::milliseconds), Some(3), "other content is younger than its name");
         assert_eq!((age(None, Some(40)), age(None, Some(400)), age(None, None)), (Some(60), Some(0), None));
     }
 }

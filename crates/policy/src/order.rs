@@ -99,6 +99,7 @@ impl Order<'_> {
             (Place::Text(left), Place::Text(right)) => left.cmp(right),
             (Place::Moment(left), Place::Moment(right)) => left.cmp(right),
             (Place::Announcement(left), Place::Announcement(right)) => left.cmp(right),
+            (Place::Followed, Place::Followed) => Ordering::Equal,
             (left, right) => left.number().cmp(&right.number()),
         };
         match self {

@@ -130,12 +130,24 @@ impl Selection {
         Ok(())
     }
 
-    /// How two tags stand to each other, or `None` where this policy cannot order them. Filters and ranges take no
-    /// part: what runs may well be a version that they leave out.
+    /// How two tags stand to each other, or `None` where this policy cannot order them. Filters and ranges
+    /// leave nothing out here: what runs may well be a version that they would.
     #[must_use]
     pub fn compare(&self, left: (&Tag, &Known), right: (&Tag, &Known)) -> Option<std::cmp::Ordering> {
         let (left, right) = (self.place(left.0, left.1)?, self.place(right.0, right.1)?);
         Some(self.policy.order().compare(&left, &right))
+    }
+
+    /// Drop what was meant for another policy and means nothing for this one.
+    #[must_use]
+    pub fn without_what_means_nothing(mut self) -> Self {
+        if !matches!(self.policy.order(), Order::Version(..)) {
+            self.maximum_jump = None;
+        }
+        if self.policy.followed().is_some() {
+            self.filter_tags = None;
+        }
+        self
     }
 
     /// Whether this policy can order the tag at all.
@@ -144,8 +156,18 @@ impl Selection {
         self.place(tag, known).is_some()
     }
 
+    /// Where a tag stands that may be what runs: where `extract` takes nothing out of it, all of it is compared, so
+    /// that a version which somebody put there by hand is a floor too.
     pub(crate) fn place<'t>(&self, tag: &'t Tag, known: &Known) -> Option<Place<'t>> {
-        self.policy.order().place(tag, self.value(tag).ok()?, known).ok()
+        let value = self.value(tag).unwrap_or(Cow::Borrowed(tag.as_str()));
+        self.policy.order().place(tag, value, known).ok()
+    }
+
+    /// The platforms that are required and not among these.
+    #[must_use]
+    pub fn missing(&self, platforms: &[Platform]) -> Vec<Platform> {
+        let is_there = |required: &&Platform| platforms.iter().any(|platform| platform.satisfies(required));
+        self.platforms.iter().filter(|required| !is_there(required)).cloned().collect()
     }
 
     /// What of a tag is compared.

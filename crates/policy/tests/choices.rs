@@ -136,7 +136,7 @@ fn of_one_place_the_plainest_spelling_wins() {
     insta::assert_snapshot!(show(&semver("*"), &plain("1.5.0 v1.5.0"), None), @r#"
     1.5.0
     1.5.0 is the best tag that semver `*` admits
-    v1.5.0 is the same version as 1.5.0, which is written more plainly
+    v1.5.0 stands equal with 1.5.0, which is written more plainly
     "#);
 }
 
@@ -195,12 +195,18 @@ fn never_below_what_runs_and_never_too_far() {
     1.4.0 is the best tag that semver `*` admits
     9999.0.0 is too far from 1.4.0, which runs now (`maximumJump: major`)
     "#);
+    // What a person put there is a floor although `extract` does not match it.
+    let extracted = filtered(semver("*"), "^v(?P<v>\\d+\\.\\d+\\.\\d+)$", "$v");
+    assert!(show(&extracted, &plain("v1.5.9"), Some("v1.6.0-hotfix2")).starts_with("nothing"));
     // What cannot be compared guards nothing.
     assert!(show(&guarded, &plain("9999.0.0"), Some("latest")).starts_with("9999.0.0"));
 }
 
 fn seen(tag: &str, sight: Option<Sight>, created: Option<i64>) -> Considered {
-    Considered { tag: tag.parse().unwrap(), known: Known { sight, created: created.map(Timestamp), announced: None } }
+    Considered {
+        tag: tag.parse().unwrap(),
+        known: Known { sight, created: created.map(Timestamp), ..Known::default() },
+    }
 }
 
 #[test]

@@ -43,6 +43,7 @@ fn known() -> impl Strategy<Value = Known> {
         sight,
         created: created.map(Timestamp),
         announced,
+        changed: None,
     })
 }
 

@@ -56,6 +56,15 @@ pub struct ManifestDescription {
     pub platforms: Vec<Platform>,
 }
 
+impl ManifestDescription {
+    /// Whether everything was read that there is: every image has a platform. What an earlier Tagboat remembered has
+    /// none.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        self.kind != ManifestKind::Image || !self.platforms.is_empty()
+    }
+}
+
 /// What a manifest describes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "camelCase")]

@@ -30,7 +30,7 @@ pub trait Store: TagMemory {
     async fn know_branches(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError>;
 
     /// Mark dirty every branch whose last sweep is older than `interval` (plus up to a tenth, so that branches
-    /// do not sweep together), or that was to be looked at again by now. Returns when the next one is due.
+    /// do not sweep together), or one of whose images is to be looked at again by now. Returns when the next one is due.
     async fn mark_sweeps(&self, interval: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// Take a lease on the branch that has been due longest. `Err(when)` inside says when one will be due.
@@ -48,9 +48,10 @@ pub trait Store: TagMemory {
     /// The events up to `work.sequence` that are not served yet.
     async fn pending_events(&self, work: &Work) -> Result<Vec<EventRecord>, StoreError>;
 
-    /// The images that a branch is interested in replace those it was interested in before. New ones are unlisted.
+    /// The images that a branch is interested in, each with the rules by which it is looked at (any text that changes
+    /// with them), replace those it was interested in before. New ones are unlisted, and those whose rules changed.
     /// Nothing is written when the fence is stale.
-    async fn set_interests(&self, work: &Work, images: &[ImageName]) -> Result<(), StoreError>;
+    async fn set_interests(&self, work: &Work, images: &[(ImageName, String)]) -> Result<(), StoreError>;
 
     /// The images that a branch is interested in.
     async fn interests(&self, key: &BranchKey) -> Result<Vec<Interest>, StoreError>;
@@ -193,8 +194,6 @@ pub enum Finish {
         swept: bool,
         /// What stands in the way of anything being done, for people.
         problem: Option<String>,
-        /// When to look again although nothing happened.
-        again_at: Option<Timestamp>,
     },
     /// It failed; try again at `again_at`.
     Failed {
@@ -214,6 +213,10 @@ pub struct Interest {
     pub image: ImageName,
     /// Whether it was looked at completely, the last time that it was to be.
     pub listed: bool,
+    /// When it is to be looked at again although nothing happened: a version of it waits for something.
+    pub look_at: Option<Timestamp>,
+    /// The rules by which it is looked at.
+    pub rules: String,
 }
 
 /// What a reconcile writes down before it acts.
@@ -231,6 +234,9 @@ pub struct ToRecord {
     pub listed: Vec<ImageName>,
     /// Images that were to be, and could not.
     pub missed: Vec<ImageName>,
+    /// Images of which a version waits for something, with when to look again. No other image waits any more whose
+    /// time has come.
+    pub waiting: Vec<(ImageName, Timestamp)>,
 }
 
 /// What was recorded.

@@ -67,8 +67,9 @@ impl ObservedTag {
         let Some(before) = before else {
             return Self { created: manifest.created, tag, manifest, since: now, replaced: Vec::new() };
         };
+        let created = if before.manifest.is_complete() { before.created } else { manifest.created };
         if before.manifest.digest == manifest.digest {
-            return Self { manifest, ..before };
+            return Self { manifest, created, ..before };
         }
         let mut replaced = before.replaced;
         if !replaced.contains(&before.manifest.digest) {
@@ -76,7 +77,7 @@ impl ObservedTag {
         }
         let excess = replaced.len().saturating_sub(MOST_REPLACED);
         replaced.drain(..excess);
-        Self { tag, manifest, created: before.created, since: now, replaced }
+        Self { tag, manifest, created, since: now, replaced }
     }
 }
 
@@ -100,4 +101,6 @@ pub struct Announcement {
     pub digest: Option<Digest>,
     /// Its place in the order of all announcements.
     pub place: u64,
+    /// When.
+    pub at: Timestamp,
 }

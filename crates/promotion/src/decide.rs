@@ -113,7 +113,9 @@ fn conclude(facts: &ImageFacts, current: &[String], now: Timestamp) -> (Outcome,
         return (Outcome::Nothing, None, vec![reason]);
     }
     if facts.unread > 0 {
-        return (Outcome::Nothing, None, vec![Reason::BuildTimesUnread { count: facts.unread }]);
+        let mut reasons = vec![Reason::BuildTimesUnread { count: facts.unread }];
+        reasons.extend(facts.passed_over.iter().cloned());
+        return (Outcome::Nothing, None, reasons);
     }
     let floor = floor(facts);
     let circumstances = Circumstances { current: floor.as_ref().map(|floor| (&floor.tag, &floor.known)), now };
@@ -164,7 +166,11 @@ fn compare(facts: &ImageFacts, version: &Version) -> (Outcome, Vec<Reason>) {
 
 /// A version that was pushed a second time with other content is not a new version.
 fn moved_tag(facts: &ImageFacts, version: &Version) -> Option<Reason> {
-    let same_tag = |reference: &Reference| reference.tag.as_ref() == Some(&version.tag);
+    let same_tag = |reference: &Reference| match &reference.tag {
+        Some(tag) => *tag == version.tag,
+        // A digest alone is as good as its tag, once that is known.
+        None => facts.resolved.contains(&version.tag),
+    };
     if facts.selection.policy.followed().is_some() || !facts.references.iter().all(same_tag) {
         return None;
     }
@@ -183,7 +189,8 @@ fn about_others(facts: &ImageFacts, selected: Option<&Tag>, circumstances: Circu
     // What runs needs no reason for not being asked about again.
     let runs = |candidate: &Candidate| {
         candidate.state == CandidateState::Unasked
-            && facts.references.iter().any(|reference| reference.tag.as_ref() == Some(&candidate.tag))
+            && (facts.resolved.contains(&candidate.tag)
+                || facts.references.iter().any(|reference| reference.tag.as_ref() == Some(&candidate.tag)))
     };
     let others = facts.candidates.iter().filter(|candidate| Some(&candidate.tag) != selected && !runs(candidate));
     let reasons: Vec<Reason> = others.map(|candidate| about(facts, candidate, selected, circumstances)).collect();

@@ -38,8 +38,13 @@ impl ImageEntry {
     pub fn within(&self, environment: &Environment) -> Self {
         let Some(other) = environment.overrides.get(&self.name).cloned() else { return self.clone() };
         let Self { name, image, selection, pin, verify } = self.clone();
+        // Another kind of policy does not inherit what only the first one could use.
+        let selection = match &other.policy {
+            Some(policy) => Selection { policy: policy.clone(), ..selection }.without_what_means_nothing(),
+            None => selection,
+        };
         let selection = Selection {
-            policy: other.policy.unwrap_or(selection.policy),
+            policy: selection.policy,
             filter_tags: other.filter_tags.or(selection.filter_tags),
             exclude: other.exclude.unwrap_or(selection.exclude),
             allow: other.allow.unwrap_or(selection.allow),

@@ -142,7 +142,7 @@ async fn events_tell_which_branches_they_reach() {
     store.know_branches(std::slice::from_ref(&key), Timestamp(0)).await.unwrap();
     let settle = tagboat_ports::Settle { quiet: Duration::ZERO, at_most: Duration::ZERO };
     let work = store.lease("worker", settle, Duration::from_seconds(60), Timestamp(0)).await.unwrap().unwrap();
-    store.set_interests(&work, &["r.example/acme/web".parse().unwrap()]).await.unwrap();
+    store.set_interests(&work, &[("r.example/acme/web".parse().unwrap(), String::new())]).await.unwrap();
     let (_, told) = send(&server, from_ci("a", "s3cret", ANNOUNCED)).await;
     let id = told.split("\"events\":[\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
     let (status, body) = send(&server, get(&format!("/api/v1/events/{id}"))).await;

@@ -22,7 +22,7 @@ pub use server::{
     ServerFile, SettleFile, SshFile, SweepFile,
 };
 pub use server_check::{is_loopback, read_server_file};
-pub use verify::{CosignFile, VerifyFile};
+pub use verify::{CosignFile, VerifyFile, public_keys};
 
 /// Where the repository file stands in a config repository.
 pub const REPOSITORY_FILE: &str = ".tagboat.yaml";

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::CredentialsFile;
 
-/// A registry that needs more than an anonymous request over https.
+/// A registry that needs more than an anonymous request over https. What stands here holds for all tenants.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RegistryFile {
@@ -29,6 +29,9 @@ pub struct RegistryFile {
     /// Speak http instead of https. Default: only with loopback addresses.
     #[serde(default)]
     pub plain_http: Option<bool>,
+    /// Whether credentials may travel over http to another machine. Never the identity of a cloud. Default: false.
+    #[serde(default)]
+    pub insecure: bool,
     /// The registry, its token servers and the places it redirects to may have addresses of private networks
     /// (10.0.0.0/8, fc00::/7, …). Default: false.
     #[serde(default)]

@@ -75,7 +75,9 @@ fn check(source: &str, text: &str, file: &ServerFile) -> Result<(), Problem> {
     for (index, registry) in file.registries.iter().enumerate() {
         let at = |key: &str, message| Problem::at(source, text, &["registries", &index.to_string(), key], message);
         check_host(&registry.host).map_err(|message| at("host", message))?;
-        if file.registries[..index].iter().any(|earlier| earlier.host == registry.host) {
+        // As image names mean it: `index.docker.io` is `docker.io`.
+        let meant = |host: &str| ImageName::at(host, "any/name").map(|name| name.registry().to_owned());
+        if file.registries[..index].iter().any(|earlier| meant(&earlier.host) == meant(&registry.host)) {
             return Err(at("host", format!("`{}` stands here a second time; keep one", registry.host)));
         }
         check_registry(registry).map_err(|(key, message)| at(key, message))?;
@@ -94,6 +96,14 @@ fn check_registry(registry: &RegistryFile) -> Result<(), (&'static str, String)>
     if ways.iter().filter(|way| **way).count() > 1 {
         let message = "`credentials`, `dockerConfigFile` and `cloudIdentity` exclude each other".to_owned();
         return Err(("host", message));
+    }
+    for host in &registry.token_servers {
+        check_host(host).map_err(|message| ("tokenServers", message))?;
+    }
+    let in_clear = registry.plain_http == Some(true) && !is_loopback(&registry.host);
+    if in_clear && ways.contains(&true) && !registry.insecure {
+        let message = "a credential would travel in clear; leave `plainHttp` out, or set `insecure: true`".to_owned();
+        return Err(("plainHttp", message));
     }
     if let Some(proxy) = &registry.proxy {
         check_credentials(proxy.credentials.as_ref()).map_err(|message| ("proxy", message))?;

@@ -40,14 +40,16 @@ impl VerifyFile {
             (true, true) => Err("`cosign` takes a key, or an issuer with an identity, not both".to_owned()),
             (false, false) => Err("`cosign` needs `keyFile`, `key`, or `issuer` with `identity`".to_owned()),
             (true, false) => match (key_file, key) {
-                (Some(file), None) if is_path(file) => Ok(Verify::KeyFile(file.clone())),
+                (Some(file), None) if is_path(file) => {
+                    Ok(Verify::KeyFile(file.strip_prefix("./").unwrap_or(file).to_owned()))
+                }
                 (Some(file), None) => {
                     Err(format!("`keyFile` is `{file}`; write it from the root of the repository, without `..`"))
                 }
-                (None, Some(key)) if key.contains("-----BEGIN PUBLIC KEY-----") => {
-                    Ok(Verify::Rule(SignatureRule::Keys { pem: vec![key.clone()] }))
-                }
-                (None, _) => Err("`key` is a public key in PEM, `-----BEGIN PUBLIC KEY-----`".to_owned()),
+                (None, key) => match key.as_deref().and_then(public_keys) {
+                    Some(pem) => Ok(Verify::Rule(SignatureRule::Keys { pem })),
+                    None => Err(format!("`key` is a public key in PEM, `{BEGIN}`")),
+                },
                 (Some(_), Some(_)) => Err("`keyFile` and `key` exclude each other".to_owned()),
             },
             (false, true) => {
@@ -65,6 +67,31 @@ impl VerifyFile {
     }
 }
 
+const BEGIN: &str = "-----BEGIN PUBLIC KEY-----";
+const END: &str = "-----END PUBLIC KEY-----";
+
+/// The public keys in a text, each as PEM of its own (during a rotation there are two); `None` when there is none.
+#[must_use]
+pub fn public_keys(text: &str) -> Option<Vec<String>> {
+    let blocks = text.split(BEGIN).skip(1).map(|rest| rest.split_once(END).map(|(body, _)| body));
+    let keys: Vec<String> = blocks.map(|body| Some(format!("{BEGIN}{}{END}\n", body?))).collect::<Option<_>>()?;
+    (!keys.is_empty()).then_some(keys)
+}
+
 fn is_path(file: &str) -> bool {
     !file.is_empty() && !file.starts_with('/') && file.split('/').all(|part| !part.is_empty() && part != "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_may_hold_several_keys() {
+        let key = |body: &str| format!("{BEGIN}\n{body}\n{END}\n");
+        let two = format!("# old\n{}# new\n{}", key("AAAA"), key("BBBB"));
+        assert_eq!(public_keys(&two), Some(vec![key("AAAA"), key("BBBB")]));
+        assert_eq!(public_keys("-----BEGIN PRIVATE KEY-----"), None);
+        assert_eq!(public_keys(&format!("{BEGIN}\ncut")), None);
+    }
 }

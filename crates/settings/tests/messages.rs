@@ -146,6 +146,9 @@ fn registries_are_checked_too() {
     let registry = |more: &str| server(&format!("registries:\n  - host: ghcr.io\n    {more}\n"), &[]);
     insta::assert_snapshot!(registry("cloudIdentity: aws"), @"tagboat.yaml:3:20: unknown value `aws` (known here: ecr, google, azure)");
     insta::assert_snapshot!(registry("cloudIdentity: ecr\n    dockerConfigFile: x"), @"tagboat.yaml:2:11: `credentials`, `dockerConfigFile` and `cloudIdentity` exclude each other");
+    insta::assert_snapshot!(registry("plainHttp: true\n    credentials: { passwordEnv: P }"), @"tagboat.yaml:3:16: a credential would travel in clear; leave `plainHttp` out, or set `insecure: true`");
+    insta::assert_snapshot!(registry("tokenServers: ['https://sso.example']"), @"tagboat.yaml:3:19: `https://sso.example` is not a registry; write host and port as image names do, as in `registry.example.org:5000`");
+    insta::assert_snapshot!(server("registries:\n  - host: docker.io\n  - host: index.docker.io\n", &[]), @"tagboat.yaml:3:11: `index.docker.io` stands here a second time; keep one");
     insta::assert_snapshot!(registry("requestsPerSecond: 0"), @"tagboat.yaml:3:5: invalid value: integer `0`, expected a nonzero u32");
     insta::assert_snapshot!(registry("proxy: { url: 'http://p', credentials: {} }"), @"tagboat.yaml:3:12: say where the password is: `passwordFile` or `passwordEnv`");
     insta::assert_snapshot!(server("sigstore: { publicGood: true, trustedRootFile: x }\n", &[]), @"tagboat.yaml:1:11: `publicGood` and `trustedRootFile` exclude each other");

@@ -1,8 +1,10 @@
 //! Branches: dirtiness, leases, interests, sweeps.
 
+use std::collections::BTreeMap;
+
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
 use tagboat_model::{BranchKey, Duration, ImageName, Timestamp};
-use tagboat_ports::{BranchState, Finish, Interest, Settle, Work};
+use tagboat_ports::{BranchState, Finish, Interest, Settle, ToRecord, Work};
 
 use crate::rows::{branch_key, optional, parsed, time};
 
@@ -69,7 +71,7 @@ pub(crate) async fn mark_sweeps(
     .execute(&mut *c)
     .await?;
     sqlx::query(
-        "UPDATE branch SET dirty = dirty + 1, first_dirty_at = $1, last_dirty_at = $1, urgent = 1, wake_at = NULL
+        "UPDATE branch SET dirty = dirty + 1, first_dirty_at = $1, last_dirty_at = $1, wake_at = NULL
          WHERE dirty = served AND wake_at <= $1",
     )
     .bind(now.0)
@@ -141,13 +143,14 @@ pub(crate) async fn finish(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     match finish {
-        Finish::Served { head, swept, problem, again_at } => {
+        Finish::Served { head, swept, problem } => {
             about!(
                 "UPDATE branch SET served = MAX(served, $5), attempts = 0, not_before = 0, failed_sequence = 0,
                    urgent = CASE WHEN dirty = $5 THEN 0 ELSE urgent END,
                    first_dirty_at = CASE WHEN dirty > $5 THEN MIN(last_dirty_at, $6) ELSE first_dirty_at END,
                    head = COALESCE($7, head), swept_at = CASE WHEN $8 THEN $6 ELSE swept_at END,
-                   served_at = $6, problem = $9, wake_at = $10, lease_owner = NULL, lease_until = 0
+                   wake_at = (SELECT MIN(look_at) FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3),
+                   served_at = $6, problem = $9, lease_owner = NULL, lease_until = 0
                  WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4",
                 work.key
             )
@@ -157,7 +160,6 @@ pub(crate) async fn finish(
             .bind(head.as_ref().map(|head| head.as_str()))
             .bind(swept)
             .bind(problem.as_deref())
-            .bind(again_at.map(|again_at| again_at.0))
             .execute(c)
             .await?;
         }
@@ -207,25 +209,62 @@ pub(crate) async fn holds(c: &mut SqliteConnection, work: &Work) -> Result<bool,
 pub(crate) async fn set_interests(
     c: &mut SqliteConnection,
     work: &Work,
-    images: &[ImageName],
+    images: &[(ImageName, String)],
 ) -> Result<(), sqlx::Error> {
     if !holds(c, work).await? {
         return Ok(());
     }
     let key = &work.key;
-    let known = interests(c, key).await?;
-    for gone in known.iter().filter(|interest| !images.contains(&interest.image)) {
+    let known: BTreeMap<ImageName, String> =
+        interests(c, key).await?.into_iter().map(|interest| (interest.image, interest.rules)).collect();
+    let wanted: BTreeMap<&ImageName, &String> = images.iter().map(|(image, rules)| (image, rules)).collect();
+    for gone in known.keys().filter(|image| !wanted.contains_key(image)) {
         about!("DELETE FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4", key)
-            .bind(gone.image.to_string())
+            .bind(gone.to_string())
             .execute(&mut *c)
             .await?;
     }
-    for image in images.iter().filter(|image| !known.iter().any(|interest| interest.image == **image)) {
+    for (image, rules) in wanted.into_iter().filter(|(image, rules)| known.get(image) != Some(rules)) {
         about!(
-            "INSERT INTO interest (tenant, repository, branch, image) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+            "INSERT INTO interest (tenant, repository, branch, image, rules) VALUES ($1, $2, $3, $4, $5)
+             ON CONFLICT (tenant, repository, branch, image) DO UPDATE SET rules = excluded.rules, listed = 0",
             key
         )
         .bind(image.to_string())
+        .bind(rules)
+        .execute(&mut *c)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Write down which images were looked at, could not be, and wait for something.
+pub(crate) async fn note_looks(c: &mut SqliteConnection, work: &Work, record: &ToRecord) -> Result<(), sqlx::Error> {
+    about!(
+        "UPDATE interest SET look_at = NULL WHERE tenant = $1 AND repository = $2 AND branch = $3 AND look_at <= $4",
+        work.key
+    )
+    .bind(record.at.0)
+    .execute(&mut *c)
+    .await?;
+    let looked = record.listed.iter().map(|image| (image, true));
+    for (image, listed) in looked.chain(record.missed.iter().map(|image| (image, false))) {
+        about!(
+            "UPDATE interest SET listed = $5 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
+            work.key
+        )
+        .bind(image.to_string())
+        .bind(listed)
+        .execute(&mut *c)
+        .await?;
+    }
+    for (image, at) in &record.waiting {
+        about!(
+            "UPDATE interest SET look_at = $5 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
+            work.key
+        )
+        .bind(image.to_string())
+        .bind(at.0)
         .execute(&mut *c)
         .await?;
     }
@@ -233,13 +272,20 @@ pub(crate) async fn set_interests(
 }
 
 pub(crate) async fn interests(c: &mut SqliteConnection, key: &BranchKey) -> Result<Vec<Interest>, sqlx::Error> {
-    let rows = about!(
-        "SELECT image, listed FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3 ORDER BY image",
-        key
-    )
-    .fetch_all(c)
-    .await?;
-    rows.iter().map(|row| Ok(Interest { image: parsed(row, "image")?, listed: row.try_get("listed")? })).collect()
+    let rows =
+        about!("SELECT * FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3 ORDER BY image", key)
+            .fetch_all(c)
+            .await?;
+    let interest = |row: &SqliteRow| {
+        let look_at = row.try_get::<Option<i64>, _>("look_at")?.map(Timestamp);
+        Ok(Interest {
+            image: parsed(row, "image")?,
+            listed: row.try_get("listed")?,
+            look_at,
+            rules: row.try_get("rules")?,
+        })
+    };
+    rows.iter().map(interest).collect()
 }
 
 pub(crate) async fn all(c: &mut SqliteConnection) -> Result<Vec<BranchState>, sqlx::Error> {

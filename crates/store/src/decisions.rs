@@ -13,18 +13,7 @@ pub(crate) async fn record(c: &mut SqliteConnection, work: &Work, record: &ToRec
     if !branches::holds(c, work).await? {
         return Ok(Recorded::StaleFence);
     }
-    let looked =
-        record.listed.iter().map(|image| (image, true)).chain(record.missed.iter().map(|image| (image, false)));
-    for (image, listed) in looked {
-        about!(
-            "UPDATE interest SET listed = $5 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
-            work.key
-        )
-        .bind(image.to_string())
-        .bind(listed)
-        .execute(&mut *c)
-        .await?;
-    }
+    branches::note_looks(c, work, record).await?;
     let mut gathering = None;
     let mut times = Vec::new();
     for (id, decision, planned) in &record.decisions {
@@ -65,6 +54,9 @@ pub(crate) async fn record(c: &mut SqliteConnection, work: &Work, record: &ToRec
             }
         };
         link_events(c, work, id, &decision.image.to_string()).await?;
+        if let (true, Some(version)) = (*planned, &decision.version) {
+            link_waiting_events(c, work, id, (&decision.image.to_string(), version.tag.as_str())).await?;
+        }
         times.push(at);
     }
     Ok(Recorded::At(times))
@@ -121,6 +113,30 @@ async fn link_events(c: &mut SqliteConnection, work: &Work, id: &DecisionId, ima
     .bind(id.as_str())
     .bind(work.sequence)
     .bind(image)
+    .execute(c)
+    .await
+    .map(|_| ())
+}
+
+/// And every earlier event about its tag: what was said then was that it has to wait.
+async fn link_waiting_events(
+    c: &mut SqliteConnection,
+    work: &Work,
+    id: &DecisionId,
+    (image, tag): (&str, &str),
+) -> Result<(), sqlx::Error> {
+    about!(
+        "INSERT INTO decision_event (decision, event)
+           SELECT $4, e.id FROM event e JOIN event_branch eb ON eb.event = e.id
+           WHERE eb.tenant = $1 AND eb.repository = $2 AND eb.branch = $3 AND eb.sequence <= $5
+             AND e.image = $6 AND e.tag = $7
+         ON CONFLICT DO NOTHING",
+        work.key
+    )
+    .bind(id.as_str())
+    .bind(work.sequence)
+    .bind(image)
+    .bind(tag)
     .execute(c)
     .await
     .map(|_| ())

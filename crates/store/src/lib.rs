@@ -131,7 +131,7 @@ impl Store for SqliteStore {
         write!(self, "renew a lease", async |c| branches::renew(c, &work, until).await)
     }
 
-    async fn set_interests(&self, work: &Work, images: &[ImageName]) -> Result<(), StoreError> {
+    async fn set_interests(&self, work: &Work, images: &[(ImageName, String)]) -> Result<(), StoreError> {
         let (work, images) = (work.clone(), images.to_vec());
         write!(self, "write interests", async |c| branches::set_interests(c, &work, &images).await)
     }

@@ -131,16 +131,17 @@ pub(crate) async fn announcements(
     tenant: &TenantName,
     image: &ImageName,
 ) -> Result<Vec<Announcement>, sqlx::Error> {
-    let rows = about(
-        "SELECT place, tag, digest FROM announcement WHERE tenant = $1 AND image = $2 ORDER BY place",
-        tenant,
-        image,
-    );
+    let rows = about("SELECT * FROM announcement WHERE tenant = $1 AND image = $2 ORDER BY place", tenant, image);
     let announcement = |row: &SqliteRow| {
         let digest: &str = row.try_get("digest")?;
         let digest = if digest.is_empty() { None } else { Some(parsed(row, "digest")?) };
         let place: i64 = row.try_get("place")?;
-        Ok(Announcement { tag: parsed(row, "tag")?, digest, place: place.unsigned_abs() })
+        Ok(Announcement {
+            tag: parsed(row, "tag")?,
+            digest,
+            place: place.unsigned_abs(),
+            at: time(row, "announced_at")?,
+        })
     };
     rows.fetch_all(c).await?.iter().map(announcement).collect()
 }

@@ -65,8 +65,9 @@ mod tests {
         INSERT INTO baseline VALUES ('default', 'r.example/a', 1);
         INSERT INTO sighting VALUES ('default', 'r.example/a', '1', 1, 1);
         INSERT INTO announcement VALUES (1, 'default', 'r.example/a', '1', '', 1);
-        INSERT INTO observation VALUES ('default', 'r.example/a', '1', '{}', NULL, 1, '[]', 1);
-        UPDATE branch SET wake_at = 1;"];
+        INSERT INTO observation VALUES ('default', 'r.example/a', '2', '{}', NULL, 1, '[]', 1);
+        UPDATE branch SET wake_at = 1;
+        INSERT INTO interest VALUES ('default', 'config', 'main', 'r.example/a', 1, 1, 'r');"];
 
     async fn memory() -> SqliteConnection {
         "sqlite::memory:".parse::<SqliteConnectOptions>().unwrap().foreign_keys(true).connect().await.unwrap()
@@ -79,9 +80,18 @@ mod tests {
             let migrator = migrator();
             migrator.run_to(*number, &mut connection).await.unwrap();
             sqlx::raw_sql(ROWS[index]).execute(&mut connection).await.unwrap();
+            let before = count(&mut connection).await;
             migrator.undo(&mut connection, number - 1).await.unwrap();
             migrator.run_to(*number, &mut connection).await.unwrap();
+            if *number > 1 {
+                assert_eq!(count(&mut connection).await, before, "step {number} keeps what tags were read to name");
+            }
         }
+    }
+
+    async fn count(connection: &mut SqliteConnection) -> i64 {
+        let row = sqlx::query("SELECT COUNT(*) AS count FROM observation").fetch_one(connection).await.unwrap();
+        sqlx::Row::get(&row, "count")
     }
 
     #[tokio::test]

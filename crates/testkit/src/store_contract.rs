@@ -28,6 +28,11 @@ fn web() -> ImageName {
     "ghcr.io/acme/web".parse().unwrap()
 }
 
+/// With rules that stay the same.
+fn ruled(image: ImageName) -> (ImageName, String) {
+    (image, "rules".to_owned())
+}
+
 fn delivery(number: u32, delivery_key: &str, tag: &str, received_at: Timestamp) -> NewDelivery {
     let pushed = ImagePushed { image: web(), tag: tag.parse().unwrap(), claimed_digest: None };
     NewDelivery {
@@ -52,14 +57,14 @@ async fn lease(store: &dyn Store, now: Timestamp) -> Result<Work, Option<Timesta
 }
 
 fn served() -> Finish {
-    Finish::Served { head: None, swept: false, problem: None, again_at: None }
+    Finish::Served { head: None, swept: false, problem: None }
 }
 
 /// A branch that is known, interested in web, and served.
 async fn quiet_branch(store: &dyn Store) {
     store.know_branches(&[key("main")], at(0)).await.unwrap();
     let work = lease(store, at(0)).await.unwrap();
-    store.set_interests(&work, &[web()]).await.unwrap();
+    store.set_interests(&work, &[ruled(web())]).await.unwrap();
     store.finish(&work, served(), at(0)).await.unwrap();
     assert_eq!(lease(store, at(0)).await, Err(None));
 }
@@ -75,6 +80,7 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     interests_and_observations_are_kept(&open().await).await;
     sweeps_come_due(&open().await).await;
     what_waits_is_woken_once(&open().await).await;
+    edited_rules_want_a_look(&open().await).await;
     sightings_and_announcements_keep_their_first_time(&open().await).await;
 }
 
@@ -178,6 +184,7 @@ fn to_record(id: &str, planned: bool) -> ToRecord {
         decisions: vec![(id.parse().unwrap(), decision, planned)],
         listed: vec![web()],
         missed: Vec::new(),
+        waiting: Vec::new(),
     }
 }
 
@@ -222,11 +229,11 @@ async fn interests_and_observations_are_kept(store: &dyn Store) {
     assert!(!store.interests(&key("main")).await.unwrap()[0].listed, "a look that failed is to be made again");
     store.record(&work, to_record("d-1", false)).await.unwrap();
     let api: ImageName = "ghcr.io/acme/api".parse().unwrap();
-    store.set_interests(&work, &[api.clone(), web()]).await.unwrap();
+    store.set_interests(&work, &[ruled(api.clone()), ruled(web())]).await.unwrap();
     let listed: Vec<bool> =
         store.interests(&key("main")).await.unwrap().iter().map(|interest| interest.listed).collect();
     assert_eq!(listed, [false, true], "a new image is unlisted, a known one stays as it was");
-    store.set_interests(&work, &[api]).await.unwrap();
+    store.set_interests(&work, &[ruled(api)]).await.unwrap();
     assert_eq!(
         store.accept(delivery(1, "a", "1.0.0", at(2))).await.unwrap(),
         Stored::New(vec![("event-1".parse().unwrap(), 0)])
@@ -258,10 +265,7 @@ async fn sweeps_come_due(store: &dyn Store) {
     store.know_branches(&[key("main")], at(0)).await.unwrap();
     let work = lease(store, at(0)).await.unwrap();
     assert_eq!(work.swept_at, None);
-    store
-        .finish(&work, Finish::Served { head: None, swept: true, problem: None, again_at: None }, at(0))
-        .await
-        .unwrap();
+    store.finish(&work, Finish::Served { head: None, swept: true, problem: None }, at(0)).await.unwrap();
     let due = store.mark_sweeps(hour, at(1)).await.unwrap().unwrap();
     assert!(due >= at(3600) && due <= at(3960), "an hour and up to a tenth: {due}");
     assert_eq!(lease(store, at(10)).await, Err(None));
@@ -272,18 +276,43 @@ async fn sweeps_come_due(store: &dyn Store) {
 async fn what_waits_is_woken_once(store: &dyn Store) {
     let hour = Duration::from_seconds(3600);
     store.know_branches(&[key("main")], at(0)).await.unwrap();
-    let wait = |again_at| Finish::Served { head: None, swept: true, problem: None, again_at };
+    let looked = |now, waiting: &[(ImageName, Timestamp)]| ToRecord {
+        at: now,
+        decisions: Vec::new(),
+        listed: vec![web()],
+        waiting: waiting.to_vec(),
+        ..to_record("d-1", false)
+    };
     let work = lease(store, at(0)).await.unwrap();
-    store.finish(&work, wait(Some(at(30))), at(0)).await.unwrap();
+    store.set_interests(&work, &[ruled(web())]).await.unwrap();
+    store.record(&work, looked(at(0), &[(web(), at(30))])).await.unwrap();
+    store.finish(&work, Finish::Served { head: None, swept: true, problem: None }, at(0)).await.unwrap();
     assert_eq!(store.branches().await.unwrap()[0].again_at, Some(at(30)));
     assert_eq!(store.mark_sweeps(hour, at(29)).await.unwrap(), Some(at(30)));
     assert_eq!(lease(store, at(29)).await, Err(None));
     store.mark_sweeps(hour, at(30)).await.unwrap();
-    let work = lease(store, at(30)).await.expect("it does not settle first");
+    let work = lease(store, at(32)).await.expect("it settles as others do");
     assert_eq!(work.swept_at, Some(at(0)), "to be woken is not to sweep");
-    store.finish(&work, wait(None), at(30)).await.unwrap();
-    store.mark_sweeps(hour, at(31)).await.unwrap();
-    assert_eq!(lease(store, at(31)).await, Err(None), "once");
+    assert_eq!(store.interests(&key("main")).await.unwrap()[0].look_at, Some(at(30)));
+    store.record(&work, looked(at(32), &[])).await.unwrap();
+    store.finish(&work, served(), at(32)).await.unwrap();
+    assert_eq!(store.interests(&key("main")).await.unwrap()[0].look_at, None);
+    store.mark_sweeps(hour, at(33)).await.unwrap();
+    assert_eq!(lease(store, at(40)).await, Err(None), "once");
+}
+
+async fn edited_rules_want_a_look(store: &dyn Store) {
+    store.know_branches(&[key("main")], at(0)).await.unwrap();
+    let work = lease(store, at(0)).await.unwrap();
+    let listed = async || store.interests(&key("main")).await.unwrap()[0].listed;
+    for (rules, expect) in [("a", false), ("a", true), ("b", false)] {
+        store.set_interests(&work, &[(web(), rules.to_owned())]).await.unwrap();
+        assert_eq!(listed().await, expect, "{rules}");
+        store
+            .record(&work, ToRecord { decisions: Vec::new(), listed: vec![web()], ..to_record("d-1", false) })
+            .await
+            .unwrap();
+    }
 }
 
 async fn sightings_and_announcements_keep_their_first_time(store: &dyn Store) {

@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use tagboat_model::{Duration, SignatureRule, Tag};
+use tagboat_model::{Duration, Reason, SignatureRule, Tag};
 use tagboat_policy::{Circumstances, Considered, Selection, Sight};
 use tagboat_ports::{ManifestKind, Verification};
 use tagboat_promotion::{Candidate, CandidateState, ImageFacts, PutForward, put_forward};
@@ -16,10 +16,13 @@ use crate::{
     gather::registry::{Found, Inquiry},
 };
 
-/// After this many tags that turned out not to be good, the rest waits for the next sweep.
-const MOST_TAGS_ASKED: usize = 50;
-/// Build times read in one go; the rest follows at once, in the next.
+/// After this many tags that turned out not to be good the rest is not asked about.
+const MOST_TAGS_ASKED: usize = 200;
+/// Build times read in one go; the rest follows soon, in the next.
 const MOST_TAGS_READ: usize = 400;
+const BETWEEN_READS: Duration = Duration::from_seconds(1);
+/// Reasons of one kind that are kept.
+const MOST_OF_A_KIND: usize = 5;
 /// How much later a digest that had been replaced is believed.
 const SECOND_LOOK: Duration = Duration::from_seconds(60);
 
@@ -53,7 +56,8 @@ impl Inquiry<'_> {
         self.recall(&facts).await?;
         let facts = ImageFacts { resolved: self.resolve(&facts), ..facts };
         let by_appearance = facts.selection.policy.is_by_appearance();
-        let must_list = self.is_to_be_listed(&facts) || !self.is_ordered(&facts);
+        // What cannot be ordered was compared with everything when it was listed; events are, each time.
+        let must_list = self.is_to_be_listed(&facts) || (!self.is_ordered(&facts) && !event_tags.is_empty());
         let mut depth =
             Depth { list: must_list || (by_appearance && !event_tags.is_empty()), build_times: !by_appearance };
         loop {
@@ -62,15 +66,18 @@ impl Inquiry<'_> {
                 self.looked(&facts.image, !matches!(answer, Answer::Down(_)));
             }
             let Answer::Facts(found) = &answer else { return Ok(answer) };
-            let good = |candidate: &Candidate| matches!(candidate.state, CandidateState::Confirmed { .. });
+            // What appeared since is newer than all whose build times were not read; what was there is not.
+            let good = |candidate: &Candidate| {
+                let appeared = matches!(candidate.known.sight, Some(Sight::After(_)));
+                appeared && matches!(candidate.state, CandidateState::Confirmed { .. })
+            };
             let gone = found.candidates.iter().any(|candidate| candidate.state == CandidateState::Missing);
-            if gone && !depth.list && lists(&facts.selection) {
+            if gone && !event_tags.is_empty() && !depth.list && lists(&facts.selection) {
                 // Something else may be the best now, which no event spoke of.
                 depth.list = true;
             } else if !depth.build_times && found.unread > 0 && !found.candidates.iter().any(good) {
                 depth.build_times = true;
             } else if !depth.build_times {
-                // What appeared since is newer than all whose build times were not read.
                 return Ok(Answer::Facts(Box::new(ImageFacts { unread: 0, ..(**found).clone() })));
             } else {
                 return Ok(answer);
@@ -96,45 +103,92 @@ impl Inquiry<'_> {
             }
         }
         tags.extend(self.remembered(&facts));
-        let tags = without_repeats(tags);
+        let (tags, no_images) = self.without_known_others(&facts, without_repeats(tags), event_tags);
         let mut put = self.put_forward(&facts, &tags);
-        let never_read = |inquiry: &Self, put: &PutForward| -> Vec<Tag> {
-            let unread = put.unplaced.iter().filter(|tag| inquiry.observation(&facts.image, tag).is_none());
-            unread.cloned().collect()
-        };
-        let mut unread = never_read(self, &put);
-        if depth.build_times && !unread.is_empty() {
-            unread.truncate(MOST_TAGS_READ);
-            if let Err(detail) = self.read_all(&facts.image, &unread).await {
+        if facts.selection.policy.is_by_appearance() {
+            let together = self.unread_of_the_newest(&facts, &put);
+            if let Err(detail) = self.read_all(&facts.image, &together).await {
                 return Ok(Answer::Down(detail));
             }
             put = self.put_forward(&facts, &tags);
-            let asked: Vec<Tag> = unread;
-            unread = never_read(self, &put).into_iter().filter(|tag| !asked.contains(tag)).collect();
-            if !unread.is_empty() {
-                self.look_again(&facts.image, self.engine.now());
+        }
+        let mut unread = self.never_read(&facts, &put.unplaced);
+        if depth.build_times && !unread.is_empty() {
+            let (before, part) = (unread.len(), unread.get(..MOST_TAGS_READ).unwrap_or(&unread).to_vec());
+            if let Err(detail) = self.read_all(&facts.image, &part).await {
+                return Ok(Answer::Down(detail));
+            }
+            put = self.put_forward(&facts, &tags);
+            unread = self.never_read(&facts, &put.unplaced);
+            if unread.len() == before || before == part.len() {
+                // What could not be read now is left out; the next sweep tries again.
+                unread.clear();
+            } else {
+                self.look_again(&facts.image, self.engine.now().plus(BETWEEN_READS));
             }
         }
         facts.unread = unread.len();
         facts.further = put.further;
-        facts.passed_over = put.passed_over;
+        facts.passed_over = [put.passed_over, no_images].concat();
         let mut wanted = put.wanted;
+        let idle = event_tags.is_empty() && !depth.list;
+        if idle && self.waits(&facts.image) {
+            return Ok(Answer::Nothing);
+        }
         if self.is_settled(&facts) {
             // What runs already needs no second look unless somebody speaks of it; a followed tag does, since only
             // its digest moves. Where going down is permitted it does too, lest a lesser tag win for being asked alone.
             let look = depth.list && facts.selection.policy.followed().is_some();
             let down = facts.selection.allow_downgrade;
             wanted.retain(|it| look || down || event_tags.contains(&it.tag) || self.is_above_current(&facts, &it.tag));
-            if event_tags.is_empty() && !depth.list && (down || wanted.is_empty()) {
+            if idle && (down || wanted.is_empty()) {
                 return Ok(Answer::Nothing);
             }
         }
-        if let Err(detail) = self.ask_about(&mut facts, rule, wanted, event_tags).await? {
+        if let Err(detail) = self.ask_about(&mut facts, rule, wanted).await? {
             // A better tag that cannot be judged now must not make a lesser one win.
             return Ok(Answer::Down(detail));
         }
         self.put_what_runs(&mut facts);
         Ok(Answer::Facts(Box::new(facts)))
+    }
+
+    /// Tags that were read before and are no images need no second look, unless somebody speaks of them. Returns the
+    /// others, and the reasons against these.
+    fn without_known_others(&self, facts: &ImageFacts, tags: Vec<Tag>, event_tags: &[Tag]) -> (Vec<Tag>, Vec<Reason>) {
+        let mut reasons = Vec::new();
+        let other = |tag: &Tag| match self.observation(&facts.image, tag).map(|seen| &seen.manifest.kind) {
+            Some(ManifestKind::Other { detail }) if !event_tags.contains(tag) => Some(detail.clone()),
+            _ => None,
+        };
+        let keep = |tag: &Tag| match other(tag) {
+            Some(detail) => {
+                reasons.push(Reason::NotAnImage { tag: tag.clone(), detail });
+                false
+            }
+            None => true,
+        };
+        let tags = tags.into_iter().filter(keep).collect();
+        let more = reasons.len().saturating_sub(MOST_OF_A_KIND);
+        reasons.truncate(MOST_OF_A_KIND);
+        reasons.extend((more > 0).then_some(Reason::AndMore { count: more }));
+        (tags, reasons)
+    }
+
+    /// Tags that appeared together and newer than all others: which of them was built last is still to be read.
+    fn unread_of_the_newest(&self, facts: &ImageFacts, put: &PutForward) -> Vec<Tag> {
+        let newest = put.wanted.first().map(|first| first.known.sight);
+        let together = put.wanted.iter().take_while(|it| Some(it.known.sight) == newest);
+        let together: Vec<Tag> = together.map(|it| it.tag.clone()).collect();
+        match (newest, together.len()) {
+            (Some(Some(Sight::After(_))), 2..) => self.never_read(facts, &together),
+            _ => Vec::new(),
+        }
+    }
+
+    fn never_read(&self, facts: &ImageFacts, tags: &[Tag]) -> Vec<Tag> {
+        let read = |tag: &Tag| self.observation(&facts.image, tag).is_some_and(|seen| seen.manifest.is_complete());
+        tags.iter().filter(|tag| !read(tag)).cloned().collect()
     }
 
     /// A list may lag behind: what an event spoke of and is there has appeared all the same.
@@ -162,21 +216,21 @@ impl Inquiry<'_> {
         facts: &mut ImageFacts,
         rule: Option<&SignatureRule>,
         wanted: Vec<Considered>,
-        event_tags: &[Tag],
     ) -> Result<Result<(), String>, ReconcileError> {
         let (mut asked, mut done) = (0, false);
         for Considered { tag, mut known } in wanted {
-            let before = self.observation(&facts.image, &tag).map(|seen| seen.manifest.kind.clone());
             let mut state = CandidateState::Unasked;
-            if let (Some(ManifestKind::Other { detail }), false) = (before, event_tags.contains(&tag)) {
-                // What was read before and is no image needs no second look, unless somebody speaks of it.
-                state = CandidateState::NotAnImage { detail };
-            } else if matches!(known.sight, Some(Sight::After(_))) && self.is_too_young(facts, &tag) {
-                // It will be asked about when it is old enough.
-            } else if !done && asked < MOST_TAGS_ASKED {
+            // Also what is too young is asked about: its age counts from the last time that it changed.
+            if !done && asked < MOST_TAGS_ASKED {
                 asked += 1;
                 state = match self.ask(&facts.image, &tag).await? {
-                    Ok(None) => CandidateState::Missing,
+                    Ok(None) => {
+                        if facts.selection.policy.is_announced() {
+                            // CI may be faster than the registry.
+                            self.wait_for_more(&facts.image, &tag);
+                        }
+                        CandidateState::Missing
+                    }
                     Ok(Some(found)) => {
                         // Only what is there has appeared: nobody can make a tag older by speaking of it early.
                         self.sight(&facts.image, vec![tag.clone()]).await?;
@@ -215,17 +269,15 @@ impl Inquiry<'_> {
         if let Some(revision) = own_commit {
             return Ok(CandidateState::OwnCommit { revision });
         }
-        let missing = facts.selection.platforms.iter();
-        let missing =
-            missing.filter(|required| !manifest.platforms.iter().any(|platform| platform.satisfies(required)));
-        let missing: Vec<_> = missing.cloned().collect();
+        let missing = facts.selection.missing(&manifest.platforms);
         if !missing.is_empty() {
             self.wait_for_more(&facts.image, tag);
             return Ok(CandidateState::MissingPlatforms { missing });
         }
-        let announced = self.announcements(&facts.image).iter().filter(|announced| announced.tag == *tag);
-        let announced: Vec<_> = announced.filter_map(|announced| announced.digest.clone()).collect();
+        let announced = self.announced(&facts.image, tag).iter().filter_map(|announced| announced.digest.clone());
+        let announced: Vec<_> = announced.collect();
         if let (Some(last), false) = (announced.last(), announced.contains(&manifest.digest)) {
+            self.wait_for_more(&facts.image, tag);
             return Ok(CandidateState::AnnouncedDifferently { announced: last.clone(), found: manifest.digest });
         }
         if let Some(rule) = rule
@@ -269,7 +321,7 @@ impl Inquiry<'_> {
             return vec![followed.clone()];
         }
         let mut tags: Vec<Tag> = match facts.selection.policy.is_announced() {
-            true => self.announcements(&facts.image).iter().map(|announced| announced.tag.clone()).collect(),
+            true => self.announcements(&facts.image).map(|(tag, _)| tag.clone()).collect(),
             false => self.observed(&facts.image).map(|seen| seen.tag.clone()).collect(),
         };
         // What runs is a candidate too: a lower one must not win because nobody spoke of it.

@@ -6,7 +6,7 @@ use tagboat_manifest::LARGEST_FILE;
 use tagboat_model::{EnvironmentName, ImageName, Reference, SignatureRule};
 use tagboat_ports::{BlobId, FileEntry};
 use tagboat_promotion::{Environment, Verify, assign};
-use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, read_repository_file};
+use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, public_keys, read_repository_file};
 
 use crate::{ConfigRepository, ReconcileError};
 
@@ -63,19 +63,19 @@ pub(super) async fn repository_settings(
         .map_err(ReconcileError::Configuration)?;
     for verify in settings.verify_mut() {
         if let Verify::KeyFile(path) = verify {
-            *verify = Verify::Rule(SignatureRule::Keys { pem: vec![key_file(config, tree, path).await?] });
+            *verify = Verify::Rule(SignatureRule::Keys { pem: key_file(config, tree, path).await? });
         }
     }
     Ok(settings)
 }
 
-/// A public key among the files of a commit.
-async fn key_file(config: &ConfigRepository, tree: &[FileEntry], path: &str) -> Result<String, ReconcileError> {
+/// The public keys in one of the files of a commit.
+async fn key_file(config: &ConfigRepository, tree: &[FileEntry], path: &str) -> Result<Vec<String>, ReconcileError> {
     let missing = || ReconcileError::NoKeyFile { path: path.to_owned() };
     let file = tree.iter().find(|file| file.path == path).ok_or_else(missing)?;
     let bytes = config.port.read(std::slice::from_ref(&file.blob), LARGEST_KEY_FILE).await?.pop().flatten();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).ok_or_else(missing)?;
-    if text.contains("-----BEGIN PUBLIC KEY-----") { Ok(text) } else { Err(missing()) }
+    public_keys(&text).ok_or_else(missing)
 }
 
 /// Find the references to `images` in the files of `environments`.

@@ -6,8 +6,8 @@ use futures_util::future::join_all;
 use tagboat_model::{Digest, Duration, ImageName, SignatureRule, Tag, Timestamp};
 use tagboat_policy::{Known, Sight};
 use tagboat_ports::{
-    Announcement, ManifestDescription, ManifestKind, Observation, ObservedTag, RegistryError, RegistryErrorKind, Step,
-    Verification, Work,
+    Announcement, Interest, ManifestDescription, ManifestKind, Observation, ObservedTag, RegistryError,
+    RegistryErrorKind, Step, Verification, Work,
 };
 use tagboat_promotion::{ImageEntry, ImageFacts};
 
@@ -32,15 +32,19 @@ pub(super) struct Inquiry<'e> {
     pub(super) engine: &'e Engine,
     work: &'e Work,
     sweeping: bool,
-    /// Images that were never listed for this branch.
+    /// Images that were not listed yet for this branch by the rules that hold, and those to be looked at again by now.
     unlisted: BTreeSet<ImageName>,
+    due: BTreeSet<ImageName>,
+    /// Images of which a version waits, and whose time has not come.
+    not_due: BTreeSet<ImageName>,
     /// By image: what was read in earlier reconciles, and in this one.
     observed: BTreeMap<ImageName, BTreeMap<Tag, ObservedTag>>,
     /// By image: when its tags appeared; nothing before the first listing.
     sighted: BTreeMap<ImageName, Option<BTreeMap<Tag, Sight>>>,
-    announced: BTreeMap<ImageName, Vec<Announcement>>,
+    /// By image and tag, the first announcement first.
+    announced: BTreeMap<ImageName, BTreeMap<Tag, Vec<Announcement>>>,
     lists: BTreeMap<ImageName, Result<Vec<Tag>, String>>,
-    /// Images that were looked at as a sweep does, and those for which that failed or has to be done again soon.
+    /// Images that were looked at as a sweep does, and those for which that failed.
     looked_at: BTreeSet<ImageName>,
     missed: BTreeSet<ImageName>,
     answers: BTreeMap<(ImageName, Tag), Result<Option<Found>, String>>,
@@ -49,18 +53,25 @@ pub(super) struct Inquiry<'e> {
     /// Registries that could not be reached, with the reason: they are not tried again for each of their images.
     down: BTreeMap<String, String>,
     unavailable: Option<RegistryError>,
-    again_at: Option<Timestamp>,
+    waiting: BTreeMap<ImageName, Timestamp>,
 }
 
 impl<'e> Inquiry<'e> {
     pub(super) async fn new(engine: &'e Engine, work: &'e Work, sweeping: bool) -> Result<Self, ReconcileError> {
         let interests = engine.ports.store.interests(&work.key).await?;
-        let unlisted = interests.into_iter().filter(|interest| !interest.listed).map(|interest| interest.image);
+        let now = engine.now();
+        let is_due = |interest: &&Interest| interest.look_at.is_some_and(|look_at| look_at <= now);
+        let due = interests.iter().filter(is_due).map(|interest| interest.image.clone()).collect();
+        let waits = interests.iter().filter(|interest| interest.look_at.is_some() && !is_due(interest));
+        let not_due = waits.map(|interest| interest.image.clone()).collect();
+        let unlisted = interests.iter().filter(|interest| !interest.listed).map(|interest| interest.image.clone());
         Ok(Self {
             engine,
             work,
             sweeping,
             unlisted: unlisted.collect(),
+            due,
+            not_due,
             observed: BTreeMap::new(),
             sighted: BTreeMap::new(),
             announced: BTreeMap::new(),
@@ -72,7 +83,7 @@ impl<'e> Inquiry<'e> {
             learned: Vec::new(),
             down: BTreeMap::new(),
             unavailable: None,
-            again_at: None,
+            waiting: BTreeMap::new(),
         })
     }
 
@@ -91,7 +102,11 @@ impl<'e> Inquiry<'e> {
             self.sighted.insert(image.clone(), seen);
         }
         if facts.selection.policy.is_announced() && !self.announced.contains_key(image) {
-            self.announced.insert(image.clone(), store.announcements(tenant, image).await?);
+            let mut by_tag: BTreeMap<Tag, Vec<Announcement>> = BTreeMap::new();
+            for announced in store.announcements(tenant, image).await? {
+                by_tag.entry(announced.tag.clone()).or_default().push(announced);
+            }
+            self.announced.insert(image.clone(), by_tag);
         }
         Ok(())
     }
@@ -99,7 +114,16 @@ impl<'e> Inquiry<'e> {
     /// Whether an image is to be looked at completely, whatever events say.
     pub(super) fn is_to_be_listed(&self, facts: &ImageFacts) -> bool {
         let no_baseline = keeps_sightings(facts) && !matches!(self.sighted.get(&facts.image), Some(Some(_)));
-        self.sweeping || self.unlisted.contains(&facts.image) || no_baseline
+        no_baseline || self.is_looked_at(&facts.image)
+    }
+
+    /// Whether a version of the image waits for something, and it is not time to look yet.
+    pub(super) fn waits(&self, image: &ImageName) -> bool {
+        self.not_due.contains(image)
+    }
+
+    fn is_looked_at(&self, image: &ImageName) -> bool {
+        self.sweeping || self.unlisted.contains(image) || self.due.contains(image)
     }
 
     /// Note that an image was looked at completely, or was to be and could not.
@@ -116,30 +140,42 @@ impl<'e> Inquiry<'e> {
         self.observed.get(image)?.get(tag)
     }
 
-    pub(super) fn announcements(&self, image: &ImageName) -> &[Announcement] {
-        self.announced.get(image).map_or(&[], Vec::as_slice)
+    /// Every announcement of an image, by its tag.
+    pub(super) fn announcements(&self, image: &ImageName) -> impl Iterator<Item = (&Tag, &[Announcement])> {
+        self.announced.get(image).into_iter().flatten().map(|(tag, announced)| (tag, announced.as_slice()))
+    }
+
+    /// The announcements of one tag, the first first.
+    pub(super) fn announced(&self, image: &ImageName, tag: &Tag) -> &[Announcement] {
+        self.announced.get(image).and_then(|by_tag| by_tag.get(tag)).map_or(&[], Vec::as_slice)
     }
 
     /// What is known of a tag beside its spelling.
     pub(super) fn known(&self, facts: &ImageFacts, tag: &Tag) -> Known {
+        let policy = &facts.selection.policy;
         let observed = self.observation(&facts.image, tag);
-        let announced = self.announcements(&facts.image).iter().find(|announced| announced.tag == *tag);
-        let announced = announced.map(|announced| announced.place);
-        if let (Some(observed), Some(_)) = (observed, facts.selection.policy.followed()) {
-            // The age of what a followed tag names begins when it was first read to name that.
-            let sight = if observed.replaced.is_empty() { Sight::Baseline } else { Sight::After };
-            let sight = Some(sight(observed.since));
-            return Known { sight, created: observed.manifest.created, announced };
-        }
+        let first = self.announced(&facts.image, tag).first();
+        let announced = first.map(|announced| announced.place);
+        let changed = observed.filter(|observed| !observed.replaced.is_empty()).map(|observed| observed.since);
+        // A build is placed by what it is now; a tag by what it was when it appeared.
+        let created = match policy.is_by_appearance() {
+            true => observed.and_then(|observed| observed.created),
+            false => observed.and_then(|observed| observed.manifest.created),
+        };
         let seen = self.sighted.get(&facts.image).and_then(Option::as_ref).and_then(|seen| seen.get(tag));
-        Known { sight: seen.copied(), created: observed.and_then(|observed| observed.created), announced }
+        let sight = match (observed, first) {
+            // The age of what a followed tag names begins when it was first read to name that.
+            (Some(observed), _) if policy.followed().is_some() => Some(Sight::Baseline(observed.since)),
+            (_, Some(first)) if policy.is_announced() => Some(Sight::After(first.at)),
+            _ => seen.copied(),
+        };
+        Known { sight, created, changed, announced }
     }
 
     /// List many images at once that will be listed anyway. Each entry comes with whether nothing refers to it.
     pub(super) async fn list_ahead<'a>(&mut self, entries: impl Iterator<Item = (&'a ImageEntry, bool)>) {
-        let wanted = entries.filter(|(entry, unused)| {
-            !unused && lists(&entry.selection) && (self.sweeping || self.unlisted.contains(&entry.image))
-        });
+        let wanted =
+            entries.filter(|(entry, unused)| !unused && lists(&entry.selection) && self.is_looked_at(&entry.image));
         let images: BTreeSet<ImageName> = wanted.map(|(entry, _)| entry.image.clone()).collect();
         let registry = &self.engine.ports.registry;
         let ask = async |image: ImageName| {
@@ -234,7 +270,7 @@ impl<'e> Inquiry<'e> {
         before: Option<ManifestDescription>,
     ) -> Result<Option<ManifestDescription>, RegistryError> {
         let registry = &self.engine.ports.registry;
-        if let Some(before) = before {
+        if let Some(before) = before.filter(ManifestDescription::is_complete) {
             match registry.digest(image, tag).await? {
                 None => return Ok(None),
                 Some(digest) if digest == before.digest => return Ok(Some(before)),
@@ -258,7 +294,8 @@ impl<'e> Inquiry<'e> {
         self.learned.push(Observation { image: image.clone(), tag: tag.clone(), manifest: manifest.clone() });
     }
 
-    /// Read tags that were never read, several at once. The inner error is the registry's.
+    /// Read tags that were never read, several at once. What is wrong with some is passed over; the inner error is the
+    /// registry's, when nothing of a part could be read.
     pub(super) async fn read_all(&mut self, image: &ImageName, tags: &[Tag]) -> Result<(), String> {
         if let Some(reason) = self.down.get(image.registry()) {
             return Err(reason.clone());
@@ -266,12 +303,18 @@ impl<'e> Inquiry<'e> {
         for chunk in tags.chunks(READ_AT_ONCE) {
             let registry = &self.engine.ports.registry;
             let answers = join_all(chunk.iter().map(|tag| registry.describe(image, tag))).await;
+            let mut failures = Vec::new();
             for (tag, answer) in chunk.iter().zip(answers) {
                 match answer {
                     Ok(Some(manifest)) => self.learn(image, tag, &manifest),
                     Ok(None) => {}
-                    Err(error) => return Err(self.note(error)),
+                    Err(error) => failures.push(error),
                 }
+            }
+            if failures.len() == chunk.len()
+                && let Some(error) = failures.into_iter().find(|error| error.kind == RegistryErrorKind::Outage)
+            {
+                return Err(self.note(error));
             }
         }
         Ok(())
@@ -324,20 +367,25 @@ impl<'e> Inquiry<'e> {
     pub(super) fn resolve(&self, facts: &ImageFacts) -> Vec<Tag> {
         let alone = facts.references.iter().filter(|reference| reference.tag.is_none());
         let digests: Vec<&Digest> = alone.filter_map(|reference| reference.digest.as_ref()).collect();
-        let runs = |seen: &&ObservedTag| digests.contains(&&seen.manifest.digest);
+        // What a tag named before it was moved counts too.
+        let runs = |seen: &&ObservedTag| {
+            digests.contains(&&seen.manifest.digest) || seen.replaced.iter().any(|digest| digests.contains(&digest))
+        };
         self.observed(&facts.image).filter(runs).map(|seen| seen.tag.clone()).collect()
     }
 
     /// Look at an image again at some time, although nothing may happen until then.
     pub(super) fn look_again(&mut self, image: &ImageName, at: Timestamp) {
-        self.again_at = Some(self.again_at.map_or(at, |earlier| earlier.min(at)));
-        self.missed.insert(image.clone());
+        let waits = self.waiting.entry(image.clone()).or_insert(at);
+        *waits = at.min(*waits);
     }
 
     /// Look again for something that a version still lacks: soon after it appeared, then ever more rarely.
     pub(super) fn wait_for_more(&mut self, image: &ImageName, tag: &Tag) {
         let now = self.engine.now();
-        let waited = self.observation(image, tag).map_or(Duration::ZERO, |observed| now.since(observed.since));
+        let since = self.observation(image, tag).map(|observed| observed.since);
+        let since = since.or(self.announced(image, tag).last().map(|announced| announced.at));
+        let waited = since.map_or(Duration::ZERO, |since| now.since(since));
         self.look_again(image, now.plus(waited.clamp(SHORTEST_WAIT, LONGEST_WAIT)));
     }
 
@@ -349,7 +397,8 @@ impl<'e> Inquiry<'e> {
         // Two environments may judge one image; one of them that could not counts.
         let listed = self.looked_at.difference(&self.missed).cloned().collect();
         let missed = self.missed.into_iter().collect();
-        Ok(Looked { listed, missed, unavailable: self.unavailable, again_at: self.again_at })
+        let (waiting, was_due) = (self.waiting.into_iter().collect(), !self.due.is_empty());
+        Ok(Looked { listed, missed, unavailable: self.unavailable, waiting, was_due })
     }
 }
 
@@ -357,12 +406,14 @@ impl<'e> Inquiry<'e> {
 pub(super) struct Looked {
     /// Images that were looked at completely.
     pub(super) listed: Vec<ImageName>,
-    /// Images that were to be, and could not, or that wait for something.
+    /// Images that were to be, and could not.
     pub(super) missed: Vec<ImageName>,
     /// The first registry that could not be asked.
     pub(super) unavailable: Option<RegistryError>,
-    /// When something that is waited for is to be looked at again.
-    pub(super) again_at: Option<Timestamp>,
+    /// Images of which a version waits for something, with when to look again.
+    pub(super) waiting: Vec<(ImageName, Timestamp)>,
+    /// Whether one was to be looked at again by now.
+    pub(super) was_due: bool,
 }
 
 /// Whether it matters when tags appeared.

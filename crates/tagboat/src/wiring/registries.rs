@@ -1,6 +1,6 @@
 //! From `registries` and `sigstore` of the server file to the door to registries.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, num::NonZeroU32, path::Path};
 
 use tagboat_model::ImageName;
 use tagboat_registry::{
@@ -9,6 +9,9 @@ use tagboat_registry::{
 use tagboat_settings::{CloudIdentity, RegistryFile, ServerFile, SigstoreFile, is_loopback};
 
 use crate::{exit::Failure, secrets};
+
+/// Requests per second.
+const POLITE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
 
 /// The registries as the server reaches them.
 pub(crate) fn of_server(file: &ServerFile) -> Result<OciRegistries, Failure> {
@@ -37,7 +40,12 @@ pub(crate) fn of_person(image: &ImageName, config: Option<&Path>) -> Result<OciR
     };
     known.entry(image.registry().to_owned()).or_insert_with(|| RegistrySettings {
         credentials: fallback.clone(),
-        transport: TransportSettings { private_network: true, ..TransportSettings::default() },
+        transport: TransportSettings {
+            private_network: true,
+            // Its network is not known, so the pace is that of public registries, unless it is this machine.
+            requests_per_second: (!is_loopback(image.registry())).then_some(POLITE),
+            ..TransportSettings::default()
+        },
         ..RegistrySettings::default()
     });
     let registries = build(known, fallback, &sigstore)?;

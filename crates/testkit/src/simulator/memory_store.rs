@@ -33,7 +33,7 @@ struct Branch {
     served_at: Option<Timestamp>,
     problem: Option<String>,
     wake_at: Option<Timestamp>,
-    interests: BTreeMap<ImageName, bool>,
+    interests: BTreeMap<ImageName, Interest>,
 }
 
 impl Branch {
@@ -44,6 +44,16 @@ impl Branch {
         self.last_dirty = now;
         self.dirty += 1;
         self.dirty
+    }
+
+    fn note_looks(&mut self, record: &ToRecord) {
+        for interest in self.interests.values_mut() {
+            interest.look_at = interest.look_at.filter(|look_at| *look_at > record.at);
+            interest.listed |= record.listed.contains(&interest.image);
+            interest.listed &= !record.missed.contains(&interest.image);
+            let waits = record.waiting.iter().find(|(image, _)| *image == interest.image);
+            interest.look_at = waits.map_or(interest.look_at, |(_, at)| Some(*at));
+        }
     }
 
     fn due(&self, settle: Settle) -> Timestamp {
@@ -101,7 +111,7 @@ impl MemoryStore {
         for event in delivery.events {
             let Event::ImagePushed(pushed) = event.event;
             if event.trust >= Trust::Signed {
-                tables.tags.announce(&delivery.tenant, &pushed);
+                tables.tags.announce(&delivery.tenant, &pushed, delivery.received_at);
             }
             let mut branches = Vec::new();
             for (key, branch) in &mut tables.branches {
@@ -183,8 +193,7 @@ impl Store for MemoryStore {
         for branch in tables.branches.values_mut().filter(|branch| branch.dirty == branch.served) {
             if due(branch) <= now {
                 branch.mark(now);
-                let woken = branch.wake_at.take_if(|wake_at| *wake_at <= now);
-                branch.urgent |= woken.is_some();
+                branch.wake_at = branch.wake_at.filter(|wake_at| *wake_at > now);
             }
         }
         Ok(tables.branches.values().filter(|branch| branch.dirty == branch.served).map(due).min())
@@ -231,13 +240,17 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn set_interests(&self, work: &Work, images: &[ImageName]) -> Result<(), StoreError> {
+    async fn set_interests(&self, work: &Work, images: &[(ImageName, String)]) -> Result<(), StoreError> {
         let mut tables = self.tables.lock().unwrap();
         let Some(branch) = tables.held(work) else { return Ok(()) };
         let interests = &mut branch.interests;
-        interests.retain(|image, _| images.contains(image));
-        for image in images {
-            interests.entry(image.clone()).or_insert(false);
+        interests.retain(|image, _| images.iter().any(|(wanted, _)| wanted == image));
+        for (image, rules) in images {
+            let new = || Interest { image: image.clone(), listed: false, look_at: None, rules: rules.clone() };
+            let known = interests.entry(image.clone()).or_insert_with(new);
+            if known.rules != *rules {
+                *known = new();
+            }
         }
         Ok(())
     }
@@ -245,7 +258,7 @@ impl Store for MemoryStore {
     async fn interests(&self, key: &BranchKey) -> Result<Vec<Interest>, StoreError> {
         let tables = self.tables.lock().unwrap();
         let interests = tables.branches.get(key).map(|branch| &branch.interests).into_iter().flatten();
-        Ok(interests.map(|(image, listed)| Interest { image: image.clone(), listed: *listed }).collect())
+        Ok(interests.map(|(_, interest)| interest.clone()).collect())
     }
 
     async fn own_commits(&self, tenant: &TenantName, commits: &[String]) -> Result<Vec<String>, StoreError> {
@@ -262,19 +275,25 @@ impl Store for MemoryStore {
         let pending = self.tables.lock().unwrap().pending(work);
         let mut tables = self.tables.lock().unwrap();
         let Some(branch) = tables.held(work) else { return Ok(Recorded::StaleFence) };
-        let looked =
-            record.listed.iter().map(|image| (image, true)).chain(record.missed.iter().map(|image| (image, false)));
-        for (image, now_listed) in looked {
-            if let Some(listed) = branch.interests.get_mut(image) {
-                *listed = now_listed;
-            }
-        }
+        branch.note_looks(&record);
         let mut times = Vec::new();
         for (id, decision, planned) in record.decisions {
             let state = if planned { "planned" } else { "none" };
-            for event in pending.iter().filter(|event| event.image == decision.image) {
-                tables.decision_events.insert((id.clone(), event.id.clone()));
-            }
+            let chosen = decision.version.as_ref().filter(|_| planned).map(|version| &version.tag);
+            let of_branch: Vec<EventId> = tables
+                .event_branches
+                .iter()
+                .filter(|(_, key, _)| *key == work.key)
+                .map(|(id, ..)| id.clone())
+                .collect();
+            let waited = tables
+                .events
+                .iter()
+                .map(|(_, event)| event)
+                .filter(|event| of_branch.contains(&event.id) && Some(&event.tag) == chosen);
+            let answered = pending.iter().chain(waited).filter(|event| event.image == decision.image);
+            let answered: Vec<EventId> = answered.map(|event| event.id.clone()).collect();
+            tables.decision_events.extend(answered.into_iter().map(|event| (id.clone(), event)));
             if let Some((known, known_state)) = tables.decisions.iter_mut().find(|(known, _)| known.id == id) {
                 if planned && *known_state == "given up" {
                     *known_state = state;
@@ -322,8 +341,8 @@ impl Store for MemoryStore {
         let Some(branch) = tables.held(work) else { return Ok(()) };
         branch.lease_until = Timestamp::default();
         match finish {
-            Finish::Served { head, swept, problem, again_at } => {
-                branch.wake_at = again_at;
+            Finish::Served { head, swept, problem } => {
+                branch.wake_at = branch.interests.values().filter_map(|interest| interest.look_at).min();
                 branch.served = branch.served.max(work.sequence);
                 branch.urgent &= branch.dirty > work.sequence;
                 if branch.dirty > work.sequence {

@@ -19,13 +19,13 @@ pub(super) struct Tags {
 }
 
 impl Tags {
-    pub(super) fn announce(&mut self, tenant: &TenantName, pushed: &ImagePushed) {
+    pub(super) fn announce(&mut self, tenant: &TenantName, pushed: &ImagePushed, at: Timestamp) {
         self.places += 1;
         let announced = self.announced.entry((tenant.clone(), pushed.image.clone())).or_default();
         let same = |known: &Announcement| known.tag == pushed.tag && known.digest == pushed.claimed_digest;
         if !announced.iter().any(same) {
             let (tag, digest) = (pushed.tag.clone(), pushed.claimed_digest.clone());
-            announced.push(Announcement { tag, digest, place: self.places });
+            announced.push(Announcement { tag, digest, place: self.places, at });
         }
     }
 }

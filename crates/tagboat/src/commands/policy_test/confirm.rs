@@ -3,13 +3,13 @@
 use futures_util::future::join_all;
 use tagboat_model::{Digest, ImageName, Reason, Tag};
 use tagboat_policy::{Circumstances, Considered, Known, Selection};
-use tagboat_ports::{ManifestDescription, ManifestKind, Registry, RegistryError, Verification};
+use tagboat_ports::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind, Verification};
 
 use super::{Answer, Question};
 use crate::exit::Failure;
 
 /// Tags that are asked about until one is good; the server goes no further either.
-const MOST_TAGS_ASKED: usize = 50;
+const MOST_TAGS_ASKED: usize = 200;
 /// Tags whose build time is read, for policies that order by it.
 const MOST_TAGS_READ: usize = 2000;
 const READ_AT_ONCE: usize = 8;
@@ -45,8 +45,6 @@ pub(super) async fn ask(
     };
     while let Some((best, _)) = ageless.judge(&tags).selected {
         if refused.len() >= MOST_TAGS_ASKED {
-            let rest = std::mem::take(&mut tags);
-            refused.extend(rest.into_iter().map(|considered| Reason::NotAskedYet { tag: considered.tag }));
             break;
         }
         match judge(registry, image, question, &best).await? {
@@ -59,6 +57,17 @@ pub(super) async fn ask(
         tags.retain(|considered| considered.tag != best);
     }
     let mut reasons = ageless.judge(&tags).reasons;
+    if chosen.is_none() {
+        // What could still have been chosen was not asked about.
+        for reason in &mut reasons {
+            if let Reason::Selected { tag, .. }
+            | Reason::LowerThanSelected { tag, .. }
+            | Reason::EqualToSelected { tag, .. } = reason
+            {
+                *reason = Reason::NotAskedYet { tag: tag.clone() };
+            }
+        }
+    }
     if let (Some((tag, Some(digest))), Some(_)) = (&chosen, question.selection.policy.followed()) {
         let followed = Reason::Followed { tag: tag.clone(), digest: digest.short().to_owned() };
         reasons.retain(|reason| reason.tag() != Some(tag));
@@ -87,9 +96,7 @@ async fn judge(
         ManifestKind::Incomplete { detail } => return Ok(Err(Reason::Incomplete { tag, detail })),
         ManifestKind::Other { detail } => return Ok(Err(Reason::NotAnImage { tag, detail })),
     }
-    let missing = question.selection.platforms.iter();
-    let missing = missing.filter(|required| !platforms.iter().any(|platform| platform.satisfies(required)));
-    let missing: Vec<_> = missing.cloned().collect();
+    let missing = question.selection.missing(&platforms);
     if !missing.is_empty() {
         return Ok(Err(Reason::MissingPlatforms { tag, missing }));
     }
@@ -131,7 +138,12 @@ async fn read_build_times(
     for chunk in unknown.chunks(READ_AT_ONCE) {
         let answers = join_all(chunk.iter().map(|tag| registry.describe(image, tag))).await;
         for (tag, answer) in chunk.iter().zip(answers) {
-            let created = answer.map_err(failed)?.and_then(|described| described.created);
+            // What is wrong with one tag is no reason to know nothing of the others.
+            let described = match answer {
+                Err(error) if error.kind == RegistryErrorKind::Outage => return Err(failed(error)),
+                answer => answer.ok().flatten(),
+            };
+            let created = described.and_then(|described| described.created);
             if let Some(considered) = tags.iter_mut().find(|considered| considered.tag == *tag) {
                 considered.known.created = created;
             }

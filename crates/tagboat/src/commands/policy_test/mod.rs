@@ -12,7 +12,7 @@ use tagboat_model::{Digest, Reason, SignatureRule, Tag, Timestamp};
 use tagboat_policy::{Considered, Known, Selection};
 use tagboat_ports::Clock as _;
 use tagboat_promotion::Verify;
-use tagboat_settings::read_policy_file;
+use tagboat_settings::{public_keys, read_policy_file};
 
 use crate::{
     cli::{Output, PolicyTest},
@@ -33,7 +33,7 @@ struct Question {
     now: Timestamp,
 }
 
-/// One reason for every tag, in the order in which they were given.
+/// One reason for every tag, in the order in which they were given; then those for lines that are none.
 struct Answer {
     selected: Option<(Tag, Option<Digest>)>,
     reasons: Vec<Reason>,
@@ -85,9 +85,10 @@ fn policy(path: &Path) -> Result<(Selection, Option<SignatureRule>), Failure> {
         Some(Verify::KeyFile(file)) => {
             // Beside the policy file, as it stands at the root of a config repository.
             let path = path.parent().unwrap_or(Path::new("")).join(&file);
-            let key = std::fs::read_to_string(&path)
-                .map_err(|error| Failure::invalid(format!("{name}: `keyFile` {}: {error}", path.display())))?;
-            Some(SignatureRule::Keys { pem: vec![key] })
+            let wrong = |why: String| Failure::invalid(format!("{name}: `keyFile` {}: {why}", path.display()));
+            let text = std::fs::read_to_string(&path).map_err(|error| wrong(error.to_string()))?;
+            let pem = public_keys(&text).ok_or_else(|| wrong("there is no public key (PEM) in it".to_owned()))?;
+            Some(SignatureRule::Keys { pem })
         }
     };
     Ok((selection, rule))
@@ -114,10 +115,10 @@ fn read_tags(path: &Path) -> Result<Given, Failure> {
     let (mut given, mut seen) = (Given { tags: Vec::new(), wrong: Vec::new() }, BTreeSet::new());
     for (number, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
         let line = line.trim();
-        if line.is_empty() || !seen.insert(line.to_owned()) {
+        let (written, created) = line.split_once([' ', '\t']).map_or((line, None), |(tag, at)| (tag, Some(at.trim())));
+        if written.is_empty() || !seen.insert(written.to_owned()) {
             continue;
         }
-        let (written, created) = line.split_once([' ', '\t']).map_or((line, None), |(tag, at)| (tag, Some(at.trim())));
         let created = created.map(|text| text.parse::<Timestamp>()).transpose();
         let created = created.map_err(|error| Failure::invalid(format!("{name}:{}: {error}", number + 1)))?;
         match written.parse::<Tag>() {

@@ -62,7 +62,7 @@ fn tags() -> Vec<Considered> {
         let announced = (n % 5 == 0).then_some(n.unsigned_abs());
         Considered {
             tag: text(n).parse::<Tag>().unwrap(),
-            known: Known { sight: Some(sight), created: Some(at), announced },
+            known: Known { sight: Some(sight), created: Some(at), announced, changed: None },
         }
     };
     (0..TAGS).map(considered).collect()
