@@ -27,11 +27,11 @@ CREATE TABLE announcement (
   UNIQUE (tenant, image, tag, digest)
 ) STRICT;
 
--- A reading now tells platforms and build time, since when the tag names what it names, and what it named before.
--- `created` is the build time at the first reading: a tag that is pushed again is not newer. Old readings lack all of it:
--- without platforms they count as unread, and still tell which tag a digest was.
-ALTER TABLE observation RENAME TO old_observation;
-CREATE TABLE observation (
+-- What each tag named when it was read last, since when, and what it named before. `created` is the build time at the
+-- first reading: a tag that is pushed again is not newer. It takes the place of `observation`, which the program of the
+-- step before still uses and a later step takes away. Its rows lack platforms, so that they count as unread; they tell
+-- which tag a digest was.
+CREATE TABLE reading (
   tenant   TEXT NOT NULL,
   image    TEXT NOT NULL,
   tag      TEXT NOT NULL,
@@ -42,10 +42,9 @@ CREATE TABLE observation (
   seen_at  INTEGER NOT NULL,
   PRIMARY KEY (tenant, image, tag)
 ) STRICT;
-INSERT INTO observation (tenant, image, tag, manifest, created, since, replaced, seen_at)
+INSERT INTO reading (tenant, image, tag, manifest, created, since, replaced, seen_at)
   SELECT tenant, image, tag, json_set(manifest, '$.created', NULL, '$.platforms', json('[]')), NULL, first_seen_at, '[]', seen_at
-  FROM old_observation;
-DROP TABLE old_observation;
+  FROM observation;
 
 -- When a branch is to be looked at again although nothing happened, because versions of some images wait until they are
 -- old enough, signed, …; and by which rules an image was looked at last.

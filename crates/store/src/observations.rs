@@ -13,7 +13,7 @@ pub(crate) async fn observe(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     for Observation { image, tag, manifest } in seen {
-        let before = sqlx::query("SELECT * FROM observation WHERE tenant = $1 AND image = $2 AND tag = $3")
+        let before = sqlx::query("SELECT * FROM reading WHERE tenant = $1 AND image = $2 AND tag = $3")
             .bind(tenant.as_str())
             .bind(image.to_string())
             .bind(tag.as_str())
@@ -22,7 +22,7 @@ pub(crate) async fn observe(
         let before = before.as_ref().map(observed).transpose()?;
         let after = ObservedTag::after(before, tag.clone(), manifest.clone(), now);
         sqlx::query(
-            "INSERT INTO observation (tenant, image, tag, manifest, created, since, replaced, seen_at)
+            "INSERT INTO reading (tenant, image, tag, manifest, created, since, replaced, seen_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
              ON CONFLICT (tenant, image, tag) DO UPDATE SET
                manifest = excluded.manifest, since = excluded.since, replaced = excluded.replaced, seen_at = excluded.seen_at",
@@ -52,7 +52,7 @@ pub(crate) async fn of(
     tenant: &TenantName,
     image: &ImageName,
 ) -> Result<Vec<ObservedTag>, sqlx::Error> {
-    let rows = about("SELECT * FROM observation WHERE tenant = $1 AND image = $2 ORDER BY tag", tenant, image);
+    let rows = about("SELECT * FROM reading WHERE tenant = $1 AND image = $2 ORDER BY tag", tenant, image);
     rows.fetch_all(c).await?.iter().map(observed).collect()
 }
 

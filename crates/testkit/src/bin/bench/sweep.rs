@@ -84,25 +84,37 @@ async fn through_the_server(setup: &Setup, what: &str, tokens: bool) {
     command.current_dir(folder.path()).args(["serve", "--config", "tagboat.yaml"]).env("TAGBOAT_LOG", "warn");
     let process = Process::start(&mut command, Some(&folder.path().join("log")));
     // The first sweep makes connections, the mirror and the database; those after it are measured.
-    let asked = |sweeps: usize| REPOSITORIES * sweeps + if tokens { REPOSITORIES } else { 0 };
-    let mut times = Vec::new();
-    for sweep in 0..=setup.rounds.min(3) as usize {
-        while registry.counts.requests.load(Ordering::SeqCst) < asked(sweep + 1) {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    let sweeps = setup.rounds.min(3) as usize + 1;
+    let bursts = loop {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let bursts = bursts(&registry.counts.moments.lock().unwrap());
+        if bursts.len() >= sweeps && bursts.last().is_some_and(|(_, last, _)| last.elapsed() > QUIET) {
+            break bursts;
         }
-        let moments = registry.counts.moments.lock().unwrap().split_off(0);
-        if let (Some(first), Some(last), true) = (moments.first(), moments.last(), sweep > 0) {
-            times.push(last.duration_since(*first));
-        }
-    }
+    };
+    let times = bursts.iter().skip(1).map(|(first, last, _)| last.duration_since(*first)).collect();
     show(what, times);
-    let requests = registry.counts.requests.load(Ordering::SeqCst);
+    let requests: Vec<usize> = bursts.iter().map(|(.., count)| *count).collect();
     println!(
-        "  {requests} requests and {} for tokens in {} sweeps, resident memory {} MiB",
+        "  requests of each sweep {requests:?}, and {} for tokens, resident memory {} MiB",
         registry.counts.tokens.load(Ordering::SeqCst),
-        setup.rounds.min(3) + 1,
         resident(process.id()) / 1024
     );
+}
+
+/// Requests with less than this between them belong to one sweep.
+const QUIET: Duration = Duration::from_secs(2);
+
+/// First and last request of each sweep, and how many there were.
+fn bursts(moments: &[Instant]) -> Vec<(Instant, Instant, usize)> {
+    let mut bursts: Vec<(Instant, Instant, usize)> = Vec::new();
+    for moment in moments {
+        match bursts.last_mut() {
+            Some((_, last, count)) if moment.duration_since(*last) < QUIET => (*last, *count) = (*moment, *count + 1),
+            _ => bursts.push((*moment, *moment, 1)),
+        }
+    }
+    bursts
 }
 
 fn median(times: &[Duration]) -> f64 {
@@ -135,7 +147,7 @@ async fn sweep(host: &str) -> Duration {
 struct Counts {
     requests: AtomicUsize,
     tokens: AtomicUsize,
-    /// When requests came, since this was looked at last.
+    /// When requests came.
     moments: Mutex<Vec<Instant>>,
 }
 
