@@ -264,7 +264,8 @@ impl Side {
 
 const NEVER: Duration = Duration::from_seconds(1_000_000_000);
 
-fn same_answer(selection: usize, start: &[usize], batches: &[(Vec<Action>, u64)]) -> Result<(), TestCaseError> {
+/// Returns what runs in the end.
+fn same_answer(selection: usize, start: &[usize], batches: &[(Vec<Action>, u64)]) -> Result<String, TestCaseError> {
     let (selection, first) = SELECTIONS[selection];
     let world = Arc::new(World::default());
     world.now.store(1_700_000_000_000, Ordering::Relaxed);
@@ -294,7 +295,28 @@ fn same_answer(selection: usize, start: &[usize], batches: &[(Vec<Action>, u64)]
             prop_assert_eq!(short.runs(), long.runs(), "{}\n{}", selection, history.join("\n"));
         }
     }
-    Ok(())
+    Ok(short.runs())
+}
+
+#[test]
+fn both_paths_move() {
+    // Selection, the tags pushed one batch each, what runs then.
+    for (selection, pushes, expect) in [
+        (0, &["2.0.0", "1.2.0"][..], "web:2.0.0"),
+        (1, &["r-1.1.2", "1.2.0"], "web:r-1.1.2"),
+        (2, &["1.2.0-rc.1"], "web:1.2.0-rc.1"),
+        (4, &["2.0.0", "1.1.0", "aa"], "web:2.0.0"),
+        (5, &["12", "main"], "web:12"),
+        (6, &["aa", "main"], "web:aa"),
+        (7, &["zz", "1.0.0", "aa", "zz"], "web:aa"),
+        (9, &["main"], "web:main@sha256:"),
+        (10, &["1.1.1", "1.2.0-rc.1"], "web:1.1.1"),
+    ] {
+        let number = |tag: &&str| TAGS.iter().position(|known| known == tag).unwrap();
+        let batch = |tag| (vec![Action::Push(number(tag), Some(1), true)], 0);
+        let runs = same_answer(selection, &[], &pushes.iter().map(batch).collect::<Vec<_>>()).unwrap();
+        assert!(runs.contains(expect), "{pushes:?} by {}: {runs}", SELECTIONS[selection].0);
+    }
 }
 
 proptest! {
