@@ -8,7 +8,7 @@
 use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
-use semver::Prerelease;
+use semver::{BuildMetadata, Prerelease};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -217,7 +217,11 @@ fn take_version(text: &str) -> (&str, &str) {
 fn parse_bound(operator: Operator, text: &str) -> Result<Bound, String> {
     let fail = || format!("`{text}` is not a version");
     let plain = text.strip_prefix('v').unwrap_or(text);
-    let plain = plain.split_once('+').map_or(plain, |(version, _build)| version);
+    let plain = match plain.split_once('+') {
+        Some((version, build)) => BuildMetadata::new(build).ok().filter(|build| !build.is_empty()).map(|_| version),
+        None => Some(plain),
+    };
+    let plain = plain.ok_or_else(fail)?;
     let (core, prerelease) = plain.split_once('-').map_or((plain, None), |(core, rest)| (core, Some(rest)));
     let prerelease = match prerelease {
         Some("") => return Err(fail()),
@@ -309,6 +313,7 @@ mod tests {
             ("<2.0.0-0", &["1.0.0-a.1"], &["2.0.0-rc.1"]),
             ("^1.0.0-0", &["1.2.0-rc.1"], &["2.0.0-rc.1"]),
             ("v1.2.x", &["1.2.7"], &["1.3.0"]),
+            ("1.2.3+build.7", &["1.2.3"], &["1.2.4"]),
         ];
         for (range, admitted, refused) in table {
             let parsed: Range = range.parse().unwrap();
@@ -325,7 +330,23 @@ mod tests {
 
     #[test]
     fn what_is_no_range_is_refused() {
-        for bad in ["", "  ", "1x", "*-*", "^1 ||", "|| ^1", "^", "1.2.3.4", "latest", "^1,", "1..2", ">=1.2.3-"] {
+        for bad in [
+            "",
+            "  ",
+            "1x",
+            "*-*",
+            "^1 ||",
+            "|| ^1",
+            "^",
+            "1.2.3.4",
+            "latest",
+            "^1,",
+            "1..2",
+            ">=1.2.3-",
+            "1+",
+            "1+\0",
+            "~1.9+\u{c}1",
+        ] {
             assert!(bad.parse::<Range>().is_err(), "`{bad}`");
         }
     }

@@ -29,8 +29,20 @@ pub(crate) fn run_target(target: &str, seconds: u64) -> Result<(), String> {
     for (index, seed) in SEEDS.iter().enumerate() {
         write(format!("seed-{index}"), seed).map_err(|error| format!("{}: {error}", corpus.display()))?;
     }
+    // With a target named, the flags are for the program and not for build scripts and macros.
+    let host = host()?;
     let mut command = Command::new("cargo");
-    command.args(["run", "--quiet", "--release", "--manifest-path", "tests/fuzz/Cargo.toml", "--bin", target]);
+    command.args([
+        "run",
+        "--target",
+        &host,
+        "--quiet",
+        "--release",
+        "--manifest-path",
+        "tests/fuzz/Cargo.toml",
+        "--bin",
+        target,
+    ]);
     command.arg("--target-dir").arg(folder).env("RUSTFLAGS", COVERAGE).arg("--").arg(&corpus);
     let artifacts = format!("-artifact_prefix={}/", folder.display());
     run(command.args([
@@ -40,4 +52,12 @@ pub(crate) fn run_target(target: &str, seconds: u64) -> Result<(), String> {
         "-rss_limit_mb=512",
         &artifacts,
     ]))
+}
+
+/// The platform that this machine compiles for.
+fn host() -> Result<String, String> {
+    let output = Command::new("rustc").arg("-vV").output().map_err(|error| format!("rustc: {error}"))?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned).ok_or_else(|| "rustc does not name its host".to_owned())
 }
