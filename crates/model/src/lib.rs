@@ -10,6 +10,7 @@ mod name;
 mod platform;
 mod reason;
 mod reference;
+mod shown;
 mod signature;
 mod time;
 
@@ -23,5 +24,6 @@ pub use name::{
 pub use platform::{Platform, PlatformError};
 pub use reason::Reason;
 pub use reference::{Edit, Format, Parts, Pin, Reference, Scalar, ScalarStyle, is_reserved_path};
+pub use shown::shown;
 pub use signature::{Identity, SignatureRule};
 pub use time::{Duration, DurationError, Timestamp, TimestampError};

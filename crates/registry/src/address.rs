@@ -7,7 +7,7 @@
 //! the check and the connection gains nothing. Where a proxy is used, the proxy resolves names and is the one to
 //! guard them; addresses in URLs are checked all the same.
 //!
-//! Ranges: IANA's special-purpose address registries for IPv4 and IPv6 (RFC 6890).
+//! Ranges: IANA's special-purpose address registries for IPv4 and IPv6 (RFC 6890), and one address of a cloud.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -77,22 +77,23 @@ pub(crate) fn is_loopback(host: &str) -> bool {
 }
 
 /// Network and length of its prefix.
-const NOT_PUBLIC: [(Ipv4Addr, u32); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8),       // this network; 0.0.0.0 connects to this machine
-    (Ipv4Addr::new(10, 0, 0, 0), 8),      // private, RFC 1918
-    (Ipv4Addr::new(100, 64, 0, 0), 10),   // carrier-grade NAT, RFC 6598
-    (Ipv4Addr::new(127, 0, 0, 0), 8),     // loopback
-    (Ipv4Addr::new(169, 254, 0, 0), 16),  // link-local; clouds answer with credentials there
-    (Ipv4Addr::new(172, 16, 0, 0), 12),   // private, RFC 1918
-    (Ipv4Addr::new(192, 0, 0, 0), 24),    // protocol assignments
-    (Ipv4Addr::new(192, 0, 2, 0), 24),    // documentation
-    (Ipv4Addr::new(192, 88, 99, 0), 24),  // relays of 6to4, given up
-    (Ipv4Addr::new(192, 168, 0, 0), 16),  // private, RFC 1918
-    (Ipv4Addr::new(198, 18, 0, 0), 15),   // benchmarks
-    (Ipv4Addr::new(198, 51, 100, 0), 24), // documentation
-    (Ipv4Addr::new(203, 0, 113, 0), 24),  // documentation
-    (Ipv4Addr::new(224, 0, 0, 0), 4),     // multicast
-    (Ipv4Addr::new(240, 0, 0, 0), 4),     // reserved, broadcast
+const NOT_PUBLIC: [(Ipv4Addr, u32); 16] = [
+    (Ipv4Addr::new(0, 0, 0, 0), 8),        // this network; 0.0.0.0 connects to this machine
+    (Ipv4Addr::new(10, 0, 0, 0), 8),       // private, RFC 1918
+    (Ipv4Addr::new(100, 64, 0, 0), 10),    // carrier-grade NAT, RFC 6598
+    (Ipv4Addr::new(127, 0, 0, 0), 8),      // loopback
+    (Ipv4Addr::new(168, 63, 129, 16), 32), // Azure's WireServer, which is no special address to IANA
+    (Ipv4Addr::new(169, 254, 0, 0), 16),   // link-local; clouds answer with credentials there
+    (Ipv4Addr::new(172, 16, 0, 0), 12),    // private, RFC 1918
+    (Ipv4Addr::new(192, 0, 0, 0), 24),     // protocol assignments
+    (Ipv4Addr::new(192, 0, 2, 0), 24),     // documentation
+    (Ipv4Addr::new(192, 88, 99, 0), 24),   // relays of 6to4, given up
+    (Ipv4Addr::new(192, 168, 0, 0), 16),   // private, RFC 1918
+    (Ipv4Addr::new(198, 18, 0, 0), 15),    // benchmarks
+    (Ipv4Addr::new(198, 51, 100, 0), 24),  // documentation
+    (Ipv4Addr::new(203, 0, 113, 0), 24),   // documentation
+    (Ipv4Addr::new(224, 0, 0, 0), 4),      // multicast
+    (Ipv4Addr::new(240, 0, 0, 0), 4),      // reserved, broadcast
 ];
 
 fn is_public(address: IpAddr) -> bool {
@@ -154,14 +155,14 @@ impl Resolve for Guard {
 mod tests {
     use super::*;
 
-    const PRIVATE: &str = "127.0.0.1 127.9.9.9 0.0.0.0 0.1.2.3 10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254 \
+    const PRIVATE: &str = "127.0.0.1 127.9.9.9 0.0.0.0 0.1.2.3 10.0.0.1 172.16.0.1 172.31.255.255 192.168.1.1 169.254.169.254 168.63.129.16 \
          100.64.0.1 100.127.255.255 192.0.0.8 192.0.2.1 198.18.0.1 198.19.255.255 198.51.100.7 203.0.113.7 \
          224.0.0.1 240.0.0.1 255.255.255.255 192.88.99.1 :: ::1 fe80::1 febf::1 fec0::1 fc00::1 fdff::1 \
          ff02::1 2001:db8::1 3fff::1 2001::1 100::1 5f00::1 ::ffff:127.0.0.1 ::ffff:10.0.0.1 ::127.0.0.1 \
          ::8.8.8.8 ::ffff:0:192.168.0.1 64:ff9b::10.0.0.1 64:ff9b::169.254.169.254 64:ff9b:1::1 \
          2002:7f00:1::1 2002:a00:1::1";
 
-    const PUBLIC: &str = "8.8.8.8 1.1.1.1 100.63.255.255 100.128.0.1 172.15.0.1 172.32.0.1 192.167.0.1 169.253.0.1 198.17.0.1 \
+    const PUBLIC: &str = "8.8.8.8 1.1.1.1 100.63.255.255 100.128.0.1 168.63.129.15 168.63.129.17 172.15.0.1 172.32.0.1 192.167.0.1 169.253.0.1 198.17.0.1 \
          198.20.0.1 223.255.255.255 126.0.0.1 128.0.0.1 2606:4700::1111 2001:200::1 2a00::1 ::ffff:8.8.8.8 \
          64:ff9b::8.8.8.8 2002:808:808::1";
 

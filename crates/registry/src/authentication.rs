@@ -17,9 +17,10 @@ use tagboat_model::ImageName;
 
 use crate::{
     RegistrySettings,
+    address::is_loopback,
     challenge::{Challenge, is_trusted},
     client::{Fault, host_and_port},
-    credentials::{Cache, Environment, Identities, Identity, error_code, seconds, server_time},
+    credentials::{self, Cache, Environment, Identities, Identity, error_code, seconds, server_time},
     fault::Nature,
     lane::Lanes,
     retry::{Patience, retry_after},
@@ -69,9 +70,31 @@ pub(crate) struct Asked<'a> {
     pub(crate) image: &'a ImageName,
     pub(crate) settings: &'a RegistrySettings,
     pub(crate) plain_http: bool,
+    /// A place at the registry itself.
+    pub(crate) own: &'a Url,
     /// How the registry is reached. Its token server is reached by the same rules about addresses.
     pub(crate) transport: &'a Transport,
     pub(crate) lanes: &'a Lanes,
+}
+
+/// What there is before a registry is asked.
+pub(crate) enum Known {
+    Nothing,
+    /// Worked before.
+    Kept(Authorization),
+    /// Got just now by this challenge, which the registry put for another repository.
+    New(Authorization, Challenge),
+    /// Not got by this challenge. The registry may not ask for it, or ask for something else.
+    Refused(Fault, Challenge),
+}
+
+impl Known {
+    pub(crate) fn authorization(&self) -> Option<Authorization> {
+        match self {
+            Self::Kept(authorization) | Self::New(authorization, _) => Some(authorization.clone()),
+            Self::Nothing | Self::Refused(..) => None,
+        }
+    }
 }
 
 /// Tokens and passwords by registry and repository.
@@ -94,24 +117,22 @@ impl Authentication {
         self.identities.set_environment(environment);
     }
 
-    /// What works for a repository, or is got because it worked for another one of the registry; nothing where that
-    /// is not known yet, or is refused: then the registry says what it wants. Waits while it is renewed.
+    /// What works for a repository, or is got because its challenge worked for another one of the registry. Waits while
+    /// it is renewed.
     ///
     /// # Errors
     /// When the token server is out of reach.
-    pub(crate) async fn known(
-        &self,
-        asked: &Asked<'_>,
-        patience: &mut Patience,
-    ) -> Result<Option<Authorization>, Fault> {
+    pub(crate) async fn known(&self, asked: &Asked<'_>, patience: &mut Patience) -> Result<Known, Fault> {
         if let Some(known) = self.known.peek(&key(asked.image)).await {
-            return Ok(Some(known));
+            return Ok(Known::Kept(known));
         }
         let challenge = self.challenges().get(asked.image.registry()).cloned();
-        let Some(challenge) = challenge else { return Ok(None) };
-        match self.answer(asked, Some(challenge), None, patience).await {
-            Ok(authorization) => Ok(Some(authorization)),
-            Err(fault) if fault.nature() == Nature::Lasting && fault.retry_after().is_none() => Ok(None),
+        let Some(challenge) = challenge else { return Ok(Known::Nothing) };
+        match self.answer(asked, Some(challenge.clone()), None, patience).await {
+            Ok(authorization) => Ok(Known::New(authorization, challenge)),
+            Err(fault) if fault.nature() == Nature::Lasting && fault.retry_after().is_none() => {
+                Ok(Known::Refused(fault, challenge))
+            }
             Err(fault) => Err(fault),
         }
     }
@@ -161,7 +182,12 @@ impl Authentication {
         asked: &Asked<'_>,
         refused: Option<&Identity>,
     ) -> Result<(Identity, Option<Duration>), Fault> {
-        self.identities.identity(&asked.settings.credentials, asked.image, asked.plain_http, refused).await
+        let found =
+            self.identities.identity(&asked.settings.credentials, asked.image, asked.plain_http, refused).await?;
+        if asked.plain_http && !asked.settings.may_show(&found.0, asked.image.registry()) {
+            return Err(credentials::open(asked.image.registry()));
+        }
+        Ok(found)
     }
 
     /// The password itself, for registries without a token server.
@@ -209,6 +235,10 @@ impl Authentication {
             )));
         }
         let (identity, _) = self.identity(asked, None).await?;
+        let host = realm.host_str().unwrap_or_default();
+        if realm.scheme() == "http" && !asked.settings.may_show(&identity, host) {
+            return Err(credentials::open(host));
+        }
         let fault = match exchange(asked, &realm, service, &identity, patience).await? {
             Exchange::Token(token, life) => return Ok((Authorization::Bearer(token), Some(life))),
             Exchange::Refused(fault) => fault,
@@ -222,6 +252,13 @@ impl Authentication {
             Exchange::Token(token, life) => Ok((Authorization::Bearer(token), Some(life))),
             Exchange::Refused(fault) => Err(fault),
         }
+    }
+}
+
+impl RegistrySettings {
+    /// Whether an identity may be shown to a host that is reached over http.
+    fn may_show(&self, identity: &Identity, host: &str) -> bool {
+        self.insecure || is_loopback(host) || matches!(identity, Identity::Anonymous)
     }
 }
 
@@ -310,8 +347,23 @@ fn is_usable(token: &str) -> bool {
     (1..=LONGEST_TOKEN).contains(&token.len()) && token.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn request(asked: &Asked<'_>, mut realm: Url, service: Option<&str>, identity: &Identity) -> RequestBuilder {
-    let http = asked.transport.client(&realm);
+/// What is ours to say: a registry must not choose for which scope or account its token server is asked.
+const OURS: [&str; 5] = ["scope", "service", "account", "client_id", "offline_token"];
+
+/// The realm without what we say ourselves. The rest of its query is written anew, so that no separator that only
+/// some servers know hides one of them.
+fn without_ours(mut realm: Url) -> Url {
+    let is_ours = |name: &str| OURS.iter().any(|ours| ours.eq_ignore_ascii_case(name.trim()));
+    let theirs: Vec<_> = realm.query_pairs().into_owned().filter(|(name, _)| !is_ours(name)).collect();
+    realm.set_query(None);
+    if !theirs.is_empty() {
+        realm.query_pairs_mut().extend_pairs(theirs);
+    }
+    realm
+}
+
+fn request(asked: &Asked<'_>, realm: Url, service: Option<&str>, identity: &Identity) -> RequestBuilder {
+    let (http, mut realm) = (asked.transport.client(&realm, asked.own), without_ours(realm));
     let scope = format!("repository:{}:pull", asked.image.repository());
     if let Identity::Refresh(token) = identity {
         let mut form = vec![

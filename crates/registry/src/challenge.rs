@@ -55,10 +55,14 @@ fn parameters(text: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Token servers of public registries that are not at the registry's own host. All others that are widely used
-/// (`ghcr.io`, `quay.io`, `gcr.io`, `*.pkg.dev`, `*.azurecr.io`, `mcr.microsoft.com`, `public.ecr.aws`, `nvcr.io`,
-/// `registry.redhat.io`) issue their tokens themselves. For GitLab and Harbor of one's own, the operator names it.
-const KNOWN: [(&str, &str); 2] = [("docker.io", "auth.docker.io"), ("registry.gitlab.com", "gitlab.com")];
+/// Token servers of public registries that are not at the registry's own host, as far as is known to us. Most issue
+/// their tokens themselves (`ghcr.io`, `quay.io`, `gcr.io`, `*.pkg.dev`, `*.azurecr.io`, `public.ecr.aws`, `nvcr.io`,
+/// `registry.redhat.io`). For any other, and for GitLab and Harbor of one's own, the operator names it.
+const KNOWN: [(&str, &str); 3] = [
+    ("docker.io", "auth.docker.io"),
+    ("docker.elastic.co", "docker-auth.elastic.co"),
+    ("registry.gitlab.com", "gitlab.com"),
+];
 
 /// Whether `realm` may be asked for tokens of `registry`. Hosts are compared whole and with their ports, after the
 /// URL was parsed: what a parser makes of a strange spelling is what would be connected to.
@@ -87,9 +91,31 @@ mod tests {
         let Some(Challenge::Bearer { realm, service }) = Challenge::parse(header) else { panic!() };
         assert_eq!((realm.as_str(), service.as_deref()), ("https://auth.docker.io/token", Some("registry.docker.io")));
         assert_eq!(Challenge::parse("Basic realm=\"x\""), Some(Challenge::Basic));
-        for bad in ["", "Negotiate", "Bearer", "Bearer realm", "Bearer realm=\"not a url\"", "Bearer realm=\"https://a"]
-        {
-            assert!(!matches!(Challenge::parse(bad), Some(Challenge::Basic)), "{bad}");
+    }
+
+    #[test]
+    fn malformed_challenges_ask_for_nothing_or_for_what_can_be_read() {
+        let bearer = |realm: &str, service: Option<&str>| {
+            Some(Challenge::Bearer { realm: Url::parse(realm).unwrap(), service: service.map(str::to_owned) })
+        };
+        for (header, read) in [
+            ("", None),
+            ("Negotiate", None),
+            ("Negotiate Basic", None),
+            ("Basically", None),
+            ("Basic", Some(Challenge::Basic)),
+            ("bAsIc nonsense", Some(Challenge::Basic)),
+            ("Bearer", None),
+            ("Bearer realm", None),
+            ("Bearer realm=", None),
+            ("Bearer realm=\"not a url\"", None),
+            ("Bearer service=\"https://a.example/t\"", None),
+            ("Bearer realm=\"https://a.example/t", bearer("https://a.example/t", None)),
+            ("bearer  ,REALM=https://a.example/t,, service=b", bearer("https://a.example/t", Some("b"))),
+            ("Bearer realm=\"https://a.example/t\"service=\"b\"", bearer("https://a.example/t", Some("b"))),
+            ("Bearer realm=\"https://a.example/t\",realm=\"https://b.example/t\"", bearer("https://a.example/t", None)),
+        ] {
+            assert_eq!(Challenge::parse(header), read, "{header}");
         }
     }
 
@@ -118,6 +144,7 @@ mod tests {
         assert!(trusted("https://sso.example/token", "r.example", false, &["SSO.example:443"]));
         assert!(trusted("https://GHCR.io:443/token", "ghcr.io", false, &[]));
         assert!(trusted("https://r.example/token", "r.example:443", false, &[]));
+        assert!(trusted("https://docker-auth.elastic.co/auth", "docker.elastic.co", false, &[]));
         assert!(trusted("https://gitlab.com/jwt/auth", "registry.gitlab.com", false, &[]));
         assert!(trusted("http://127.0.0.1:5000/token", "127.0.0.1:5000", true, &[]));
         for (realm, registry) in [

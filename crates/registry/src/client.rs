@@ -12,7 +12,7 @@ pub(crate) use crate::fault::Fault;
 use crate::{
     RegistrySettings,
     address::is_loopback,
-    authentication::{Asked, Authentication, Authorization},
+    authentication::{Asked, Authentication, Authorization, Known},
     challenge::Challenge,
     credentials::{Credentials, Environment},
     fault::Nature,
@@ -58,11 +58,13 @@ pub(crate) struct Ask<'a> {
     pub(crate) largest: usize,
     /// What we have; 304 becomes an answer.
     pub(crate) etag: Option<&'a str>,
+    /// Statuses that are answers here, besides success, whoever gives them.
+    pub(crate) answers: &'a [StatusCode],
 }
 
 impl Default for Ask<'_> {
     fn default() -> Self {
-        Self { largest: LARGEST_BODY, etag: None }
+        Self { largest: LARGEST_BODY, etag: None, answers: &[] }
     }
 }
 
@@ -72,6 +74,8 @@ struct Request<'a> {
     method: &'a Method,
     accept: &'a str,
     ask: Ask<'a>,
+    /// Where it is sent first: at the registry itself.
+    own: &'a Url,
 }
 
 impl Client {
@@ -121,13 +125,22 @@ impl Client {
         let registry = self.registry(image);
         let url = registry.url(image, path)?;
         let mut patience = Patience::new(registry.transport.timeout);
-        let request = Request { method: &method, accept, ask };
-        let mut authorization = self.authentication.known(&self.asked(image, &registry), &mut patience).await?;
+        let request = Request { method: &method, accept, ask, own: &url };
+        let known = self.authentication.known(&self.asked(image, &registry, &url), &mut patience).await?;
+        let mut authorization = known.authorization();
         let mut answer = self.hop(&registry, request, &url, authorization.as_ref(), &mut patience).await?;
         if answer.status == StatusCode::UNAUTHORIZED {
-            let refused = authorization.as_ref();
-            authorization = Some(self.authorize(image, &registry, &answer, refused, &mut patience).await?);
-            answer = self.hop(&registry, request, &url, authorization.as_ref(), &mut patience).await?;
+            let challenge = Challenge::of(&answer.headers);
+            match known {
+                // The same question would be answered the same, and count as one more wrong attempt.
+                Known::Refused(fault, answered) if challenge.as_ref() == Some(&answered) => return Err(fault),
+                Known::New(Authorization::Bearer(_), answered) if challenge.as_ref() == Some(&answered) => {}
+                _ => {
+                    let (asked, refused) = (self.asked(image, &registry, &url), authorization.as_ref());
+                    authorization = Some(self.authentication.answer(&asked, challenge, refused, &mut patience).await?);
+                    answer = self.hop(&registry, request, &url, authorization.as_ref(), &mut patience).await?;
+                }
+            }
         }
         let answer = self.follow(&registry, request, answer, authorization.as_ref(), &mut patience).await?;
         Ok(Answer { spent: patience.spent(), ..answer })
@@ -146,7 +159,7 @@ impl Client {
         let mut authorization = authorization;
         for redirects in 0.. {
             if !answer.status.is_redirection() || answer.status == StatusCode::NOT_MODIFIED {
-                return check(registry.name, request.ask, answer);
+                return check(registry.name, request, answer);
             }
             if redirects == MOST_REDIRECTS {
                 break;
@@ -174,7 +187,7 @@ impl Client {
     ) -> Result<Answer, Fault> {
         let (transport, host) = (registry.transport, host_and_port(url));
         transport.reach.check(url).map_err(|private| Fault::private(&private))?;
-        let http = transport.client(url);
+        let http = transport.client(url, request.own);
         let attempt = |left: Duration| async move {
             let mut builder = http.request(request.method.clone(), url.clone()).header(header::ACCEPT, request.accept);
             if let Some(etag) = request.ask.etag {
@@ -188,22 +201,15 @@ impl Client {
         self.lanes.get(registry.name, &host, transport.limits).run(patience, attempt).await
     }
 
-    /// Answer the challenge of a 401.
-    async fn authorize(
-        &self,
-        image: &ImageName,
-        registry: &Registry<'_>,
-        answer: &Answer,
-        refused: Option<&Authorization>,
-        patience: &mut Patience,
-    ) -> Result<Authorization, Fault> {
-        let asked = self.asked(image, registry);
-        self.authentication.answer(&asked, Challenge::of(&answer.headers), refused, patience).await
+    /// `own` is at the registry itself.
+    fn asked<'a>(&'a self, image: &'a ImageName, registry: &Registry<'a>, own: &'a Url) -> Asked<'a> {
+        let (settings, plain_http) = (registry.settings, registry.plain_http);
+        Asked { image, settings, plain_http, own, transport: registry.transport, lanes: &self.lanes }
     }
 
-    fn asked<'a>(&'a self, image: &'a ImageName, registry: &Registry<'a>) -> Asked<'a> {
-        let (settings, plain_http) = (registry.settings, registry.plain_http);
-        Asked { image, settings, plain_http, transport: registry.transport, lanes: &self.lanes }
+    /// How long one exchange with the registry of an image may take.
+    pub(crate) fn timeout(&self, image: &ImageName) -> Duration {
+        self.registry(image).transport.timeout
     }
 
     /// A blob, checked against its digest.
@@ -271,13 +277,34 @@ async fn exchange(request: reqwest::RequestBuilder, url: &Url, largest: usize) -
     Ok(Answer { status, headers, body, url: url.clone(), spent: Duration::ZERO })
 }
 
-/// Statuses that are no answer become faults with what to do.
-fn check(registry: &str, ask: Ask<'_>, answer: Answer) -> Result<Answer, Fault> {
-    let known = answer.status == StatusCode::NOT_MODIFIED && ask.etag.is_some();
-    if answer.status.is_success() || answer.status == StatusCode::NOT_FOUND || known {
+/// Statuses that are no answer become faults with what to do. That something is not there is believed from the
+/// registry itself alone: where it sends us to may lag behind it, and a proxy before it may have lost its way.
+fn check(registry: &str, request: Request<'_>, answer: Answer) -> Result<Answer, Fault> {
+    let known = answer.status == StatusCode::NOT_MODIFIED && request.ask.etag.is_some();
+    if answer.status.is_success() || known || request.ask.answers.contains(&answer.status) {
         return Ok(answer);
     }
-    Err(Fault::of_answer(registry, answer.status, &answer.headers))
+    let (host, code) = (host_and_port(&answer.url), answer.status.as_u16());
+    let is_own = answer.url.origin() == request.own.origin();
+    match answer.status {
+        StatusCode::NOT_FOUND if !is_own => Err(Fault::new(format!(
+            "{registry} redirects to {host}, which answered with status 404; only the registry itself is believed that something is not there"
+        ))),
+        StatusCode::NOT_FOUND if is_page(&answer.headers) => Err(Fault::new(format!(
+            "{host} answered with status 404 and a page for people, as a proxy does that does not know the registry; is it up, and is its name right?"
+        ))),
+        StatusCode::NOT_FOUND => Ok(answer),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if !is_own => {
+            let fault = Fault::of_answer(registry, answer.status, &answer.headers);
+            Err(fault.telling(format!("{registry} redirects to {host}, which refuses the request (status {code})")))
+        }
+        _ => Err(Fault::of_answer(registry, answer.status, &answer.headers)),
+    }
+}
+
+fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
 }
 
 /// The body, unless it is larger than any that belongs here.

@@ -23,7 +23,9 @@ pub(crate) struct Fault {
 pub(crate) enum Nature {
     /// Not by itself: a refusal, a wrong answer, a host that is left alone.
     Lasting,
-    /// The host is there and has no time: statuses 408 and 429.
+    /// The host is there and heard only a part of the request: status 408.
+    Unheard,
+    /// The host is there and asks to be left alone: status 429.
     Busy,
     /// Nobody answered, or the answer broke off, or the host is broken: statuses 500, 502, 503 and 504.
     Outage,
@@ -46,18 +48,26 @@ impl Fault {
         self
     }
 
+    /// It is about the host: whatever else is asked of it meets the same.
+    pub(crate) fn of_host(mut self) -> Self {
+        self.kind = RegistryErrorKind::Outage;
+        self
+    }
+
+    /// The same in other words.
+    pub(crate) fn telling(mut self, detail: String) -> Self {
+        self.detail = detail;
+        self
+    }
+
     /// Trying again soon can help.
     pub(crate) fn passing(mut self, nature: Nature) -> Self {
-        self.kind = RegistryErrorKind::Outage;
         self.nature = nature;
         self
     }
 
     /// Trying again does not help before this time is over.
     pub(crate) fn not_before(mut self, wait: Option<Duration>) -> Self {
-        if wait.is_some() {
-            self.kind = RegistryErrorKind::Outage;
-        }
         self.retry_after = wait;
         self
     }
@@ -86,7 +96,7 @@ impl Fault {
             "could not be reached"
         };
         // The URL is left out: a redirect's query may hold a signature.
-        Self::new(format!("{host} {how}")).because(error.without_url()).passing(Nature::Outage)
+        Self::new(format!("{host} {how}")).because(error.without_url()).passing(Nature::Outage).of_host()
     }
 
     /// A registry's own name, or a name it sent us to, is outside of its reach.
@@ -96,7 +106,8 @@ impl Fault {
         ))
     }
 
-    /// An answer whose status says that it is none; `who` begins the sentence.
+    /// An answer whose status says that it is none; `who` begins the sentence. A status 5xx may be about one repository
+    /// alone; together with `Retry-After` it is about the host, as 429 is.
     pub(crate) fn of_answer(who: &str, status: StatusCode, headers: &HeaderMap) -> Self {
         let fault = Self::new(match status {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
@@ -106,8 +117,11 @@ impl Fault {
             _ => format!("{who} answered with status {}", status.as_u16()),
         });
         let fault = fault.not_before(retry::retry_after(headers, jiff::Timestamp::now()));
+        let is_asked = fault.retry_after.is_some();
         match status.as_u16() {
-            408 | 429 => fault.passing(Nature::Busy),
+            408 => fault.passing(Nature::Unheard),
+            429 => fault.passing(Nature::Busy).of_host(),
+            500 | 502 | 503 | 504 if is_asked => fault.passing(Nature::Outage).of_host(),
             500 | 502 | 503 | 504 => fault.passing(Nature::Outage),
             _ => fault,
         }
@@ -149,4 +163,33 @@ fn private_address(error: &reqwest::Error) -> Option<&PrivateAddress> {
         cause = error.source();
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::header;
+
+    use super::*;
+
+    #[test]
+    fn only_what_is_about_the_host_stops_its_other_images() {
+        use RegistryErrorKind::{Outage, Refusal};
+        for (status, alone, asked) in [
+            (400, Refusal, Refusal),
+            (403, Refusal, Refusal),
+            (404, Refusal, Refusal),
+            (408, Refusal, Refusal),
+            (429, Outage, Outage),
+            (500, Refusal, Outage),
+            (503, Refusal, Outage),
+            (507, Refusal, Refusal),
+        ] {
+            let retry = HeaderMap::from_iter([(header::RETRY_AFTER, header::HeaderValue::from_static("7"))]);
+            for (headers, kind) in [(HeaderMap::new(), alone), (retry, asked)] {
+                let wait = headers.len() as u64 * 7;
+                let fault = Fault::of_answer("r.example", StatusCode::from_u16(status).unwrap(), &headers);
+                assert_eq!((fault.kind, fault.retry_after.unwrap_or_default().as_secs()), (kind, wait), "{status}");
+            }
+        }
+    }
 }

@@ -50,11 +50,13 @@ pub(crate) struct Lane {
 struct State {
     pace: Pace,
     breaker: Breaker,
+    /// Pauses in a row that the host asked for without a time.
+    pauses: u32,
 }
 
 impl Lane {
     fn new(host: &str, limits: Limits) -> Self {
-        let state = State { pace: Pace::new(limits.requests_per_second), breaker: Breaker::default() };
+        let state = State { pace: Pace::new(limits.requests_per_second), breaker: Breaker::default(), pauses: 0 };
         let places = Semaphore::new(limits.requests_at_once.get().min(Semaphore::MAX_PERMITS));
         Self { host: host.to_owned(), places, state: Mutex::new(state) }
     }
@@ -67,14 +69,21 @@ impl Lane {
     ) -> Result<T, Fault> {
         let mut tries = 0;
         loop {
+            if patience.network.is_zero() {
+                // Others took the time, so that this host is not to blame.
+                return Err(Fault::new(format!("no time was left to ask {}", self.host)));
+            }
             let place = self.enter(patience).await?;
             let start = Instant::now();
             let result = match tokio::time::timeout(patience.network, attempt(patience.network)).await {
                 Ok(result) => result,
-                Err(_) => Err(Fault::new(format!("{} did not answer in time", self.host)).passing(Nature::Outage)),
+                Err(_) => {
+                    let fault = Fault::new(format!("{} did not answer in time", self.host));
+                    Err(fault.passing(Nature::Outage).of_host())
+                }
             };
             patience.network = patience.network.saturating_sub(start.elapsed());
-            self.note(&result);
+            let result = self.note(result);
             drop(place);
             let fault = match result {
                 Ok(value) => return Ok(value),
@@ -118,35 +127,59 @@ impl Lane {
                         Ok(()) => return Ok(()),
                         Err(until) => {
                             let reason = state.breaker.reason(&self.host);
-                            return Err(Fault::new(reason).not_before(Some(until.saturating_duration_since(now))));
+                            let wait = until.saturating_duration_since(now);
+                            return Err(Fault::new(reason).not_before(Some(wait)).of_host());
                         }
                     },
                 }
             };
             if !patience.may_wait(wait) {
-                return Err(Fault::new(reason).not_before(Some(wait)));
+                return Err(Fault::new(reason).not_before(Some(wait)).of_host());
             }
             sleep(wait).await;
         }
     }
 
-    /// Learn from what became of a request.
-    fn note<T>(&self, result: &Result<T, Fault>) {
+    /// Learn from what became of a request. A host that asks for a pause without a time gets one that grows while it
+    /// goes on asking; the fault says how long then.
+    fn note<T>(&self, result: Result<T, Fault>) -> Result<T, Fault> {
         let (now, mut state) = (Instant::now(), self.state());
-        match result {
+        match &result {
             Err(fault) if fault.nature() == Nature::Outage => state.breaker.failed(now, fault.detail()),
             _ => state.breaker.answered(),
         }
-        if let Err(fault) = result
-            && fault.nature() != Nature::Lasting
-            && let Some(wait) = fault.retry_after()
-        {
-            state.pace.pause(now + wait, fault.detail().to_owned());
+        match result {
+            Err(fault) if fault.nature() != Nature::Lasting => {
+                let wait = match (fault.nature(), fault.retry_after()) {
+                    (Nature::Busy, None) => Some(state.next_pause(now)),
+                    (_, wait) => wait,
+                };
+                if let Some(wait) = wait {
+                    state.pace.pause(now + wait, fault.detail().to_owned());
+                }
+                Err(fault.not_before(wait))
+            }
+            other => {
+                state.pauses = 0;
+                other
+            }
         }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// How long to leave the host alone that asks for it without a time.
+    fn next_pause(&mut self, now: Instant) -> std::time::Duration {
+        if let Some(pause) = self.pace.paused(now) {
+            // It was sent before the pause began, and says nothing new.
+            return pause.until - now;
+        }
+        self.pauses = self.pauses.saturating_add(1);
+        retry::pause_without_a_time(self.pauses - 1)
     }
 }
 
@@ -221,6 +254,36 @@ mod tests {
         let fault = lane.run(&mut patience, |_| std::future::pending::<Result<(), Fault>>()).await.unwrap_err();
         assert_eq!((fault.nature(), fault.detail()), (Nature::Outage, "r.example did not answer in time"));
         assert!(patience.network.is_zero());
+    }
+
+    #[tokio::test]
+    async fn without_time_nothing_is_sent_and_the_host_is_not_blamed() {
+        let lane = Lanes::new().get("r.example", "r.example", LIMITS);
+        for _ in 0..20 {
+            let attempt = |_| async { panic!("it was sent") };
+            let fault = lane.run::<(), _>(&mut Patience::new(Duration::ZERO), attempt).await.unwrap_err();
+            assert_eq!((fault.nature(), fault.detail()), (Nature::Lasting, "no time was left to ask r.example"));
+        }
+        lane.run(&mut patience(), |_| async { Ok(()) }).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_host_that_asks_for_pauses_without_a_time_gets_longer_ones() {
+        let lane = Lanes::new().get("r.example", "r.example", LIMITS);
+        let (mut now, mut waits) = (Instant::now(), Vec::new());
+        for _ in 0..6 {
+            let wait = lane.state().next_pause(now);
+            lane.state().pace.pause(now + wait, "busy".to_owned());
+            let second = Duration::from_secs(1);
+            assert_eq!(lane.state().next_pause(now + second), wait - second, "it was sent before the pause");
+            waits.push(wait.as_secs());
+            now += wait;
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 60, 60]);
+        lane.note(Err::<(), _>(Fault::new("down").passing(Nature::Outage))).unwrap_err();
+        assert_eq!(lane.state().pauses, 6);
+        lane.note(Ok(())).unwrap();
+        assert_eq!(lane.state().pauses, 0, "it has stopped asking");
     }
 
     #[tokio::test]

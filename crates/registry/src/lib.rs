@@ -26,7 +26,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use reqwest::{Method, StatusCode};
 use tagboat_model::{Digest, ImageName, SignatureRule, Tag};
-use tagboat_ports::{ManifestDescription, Registry, RegistryError, Verification};
+use tagboat_ports::{ManifestDescription, ManifestKind, Registry, RegistryError, Verification};
 
 pub use crate::credentials::{AmbientCredential, AmbientError, Cloud, Credentials, Environment, ambient_credential};
 use crate::{
@@ -44,8 +44,10 @@ pub use crate::transport::{ClientCertificate, ProxySettings, TransportError, Tra
 pub struct RegistrySettings {
     /// Who we are there.
     pub credentials: Credentials,
-    /// Speak http. `None` means: only with loopback addresses.
+    /// Speak http. `None` means: only with loopback addresses. To others no credential is sent over it.
     pub plain_http: Option<bool>,
+    /// Send user name and password over http all the same. Never the identity of a cloud.
+    pub insecure: bool,
     /// Hosts besides the registry that may issue its tokens.
     pub token_servers: Vec<String>,
     /// Trust, identity, proxy, network and limits.
@@ -59,8 +61,8 @@ pub struct OciRegistries {
     signatures: Signatures,
 }
 
-/// So many tags are kept in memory, at some 60 bytes each.
-const MOST_KEPT_TAGS: usize = 200_000;
+/// So many bytes of lists of tags are kept in memory: some 300,000 tags.
+const MOST_KEPT: usize = 16 * 1024 * 1024;
 
 impl OciRegistries {
     /// `registries` by host, as image names write it.
@@ -68,11 +70,7 @@ impl OciRegistries {
     /// # Errors
     /// When the certificates, the proxy or TLS of a registry cannot be used; the error names it.
     pub fn new(registries: BTreeMap<String, RegistrySettings>) -> Result<Self, TransportError> {
-        Ok(Self {
-            client: Client::new(registries)?,
-            pages: Pages::new(MOST_KEPT_TAGS),
-            signatures: Signatures::default(),
-        })
+        Ok(Self { client: Client::new(registries)?, pages: Pages::new(MOST_KEPT), signatures: Signatures::default() })
     }
 
     /// Who we are to registries without an entry. Without this call: nobody.
@@ -153,17 +151,27 @@ impl OciRegistries {
         manifest::read(&answer.body, expected.or(claimed.as_ref())).map(Some)
     }
 
-    /// Read on where a manifest does not say all: its configuration, or for an index that of its first image.
+    /// Read on: the configuration of an image, and of an index its first image, without which it is none.
     async fn complete(&self, image: &ImageName, read: ReadManifest) -> Result<ManifestDescription, Fault> {
-        let ReadManifest { digest, kind, detail, mut platforms, mut built } = read;
+        let ReadManifest { digest, mut kind, detail, mut platforms, mut built } = read;
         let config = match detail {
-            Some(Detail::Image(child)) if !built.is_complete() => {
-                let child = self.manifest(image, child.as_str(), Some(&child)).await?;
-                // An index may arrive before its images do.
-                child.and_then(|child| {
-                    built = std::mem::take(&mut built).or(child.built);
-                    child.detail
-                })
+            Some(Detail::Image { digest: child, platform }) => {
+                match self.manifest(image, child.as_str(), Some(&child)).await? {
+                    // An index may arrive before its images do.
+                    None => {
+                        kind = manifest::incomplete(&child, platform.as_ref());
+                        None
+                    }
+                    Some(ReadManifest { kind: ManifestKind::Other { detail }, .. }) => {
+                        kind = ManifestKind::Other { detail: format!("an index of something else: {detail}") };
+                        platforms.clear();
+                        None
+                    }
+                    Some(child) => {
+                        built = built.or(child.built);
+                        child.detail.filter(|_| !built.is_complete() || platforms.is_empty())
+                    }
+                }
             }
             other => other,
         };

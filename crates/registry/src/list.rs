@@ -2,7 +2,8 @@
 //!
 //! Pages that come with an `ETag` are kept in memory, so that the next list costs the registry little where it
 //! knows `If-None-Match` (RFC 9110 section 13.1.2). Every list asks for every page again: what is kept is used only when
-//! the registry says, to this very request and its credential, that it still holds.
+//! the registry says, to this very request and its credential, that it still holds. An `ETag` may stand for the tags of
+//! a page and not for its `Link`, so that a page which may have been full when it was the last is not kept.
 
 use std::{
     collections::{BTreeSet, HashSet},
@@ -11,7 +12,10 @@ use std::{
 };
 
 use lru::LruCache;
-use reqwest::{Method, StatusCode, header};
+use reqwest::{
+    Method, StatusCode,
+    header::{self, HeaderMap},
+};
 use serde::Deserialize;
 use tagboat_model::{ImageName, Tag};
 
@@ -25,6 +29,8 @@ const TAGS_A_PAGE: usize = 1000;
 const LIST: &str = "the list of tags";
 /// More tags than this are no list that anybody chooses from.
 const MOST_TAGS: usize = 1_000_000;
+/// In bytes. A tag has at most 128 characters; some registries put a state of their own into it.
+const LONGEST_QUERY: usize = 2048;
 /// Registries may answer with fewer tags a page than we ask for.
 const MOST_PAGES: usize = 10_000;
 /// So many pages in a row without a new tag are taken for a list without an end.
@@ -37,12 +43,22 @@ const LONGEST_ETAG: usize = 256;
 
 /// Every tag, each once, sorted.
 pub(crate) async fn all(client: &Client, pages: &Pages, image: &ImageName) -> Result<Vec<Tag>, Fault> {
+    let list = all_pages(client, pages, image).await;
+    if list.is_err() {
+        // Pages that no longer fit together must not stay together: the next list is read afresh.
+        pages.forget(image);
+    }
+    list
+}
+
+async fn all_pages(client: &Client, pages: &Pages, image: &ImageName) -> Result<Vec<Tag>, Fault> {
     let mut path = format!("tags/list?n={TAGS_A_PAGE}");
     let (mut tags, mut visited, mut idle) = (BTreeSet::new(), HashSet::new(), 0);
-    let mut spent = Duration::ZERO;
+    let (mut spent, mut full) = (Duration::ZERO, TAGS_A_PAGE);
     loop {
-        let (page, time) = page(client, pages, image, &path).await?;
+        let (page, time) = page(client, pages, image, &path, full).await?;
         spent += time;
+        full = full.min(page.listed);
         let before = tags.len();
         tags.extend(page.tags.iter().cloned());
         idle = if tags.len() == before { idle + 1 } else { 0 };
@@ -62,28 +78,39 @@ pub(crate) async fn all(client: &Client, pages: &Pages, image: &ImageName) -> Re
     }
 }
 
-/// One page, and how long exchanges for it took.
-async fn page(client: &Client, pages: &Pages, image: &ImageName, path: &str) -> Result<(Page, Duration), Fault> {
+/// One page, and how long exchanges for it took. `full`: a page of so many tags may be followed by another.
+async fn page(
+    client: &Client,
+    pages: &Pages,
+    image: &ImageName,
+    path: &str,
+    full: usize,
+) -> Result<(Page, Duration), Fault> {
     let kept = pages.get(image, path);
-    let ask = Ask { largest: LARGEST_PAGE, etag: kept.as_ref().map(|(etag, _)| etag.as_str()) };
+    let ask = Ask { largest: LARGEST_PAGE, etag: kept.as_ref().map(|(etag, _)| etag.as_str()), ..Ask::default() };
     let answer = client.ask(Method::GET, image, path, "application/json", ask).await?;
     match (answer.status, kept) {
-        (StatusCode::NOT_MODIFIED, Some((_, page))) => return Ok((page, answer.spent)),
+        (StatusCode::NOT_MODIFIED, Some((etag, mut page))) => {
+            if let Some(next) = next_page(&answer.headers)? {
+                page.next = Some(next);
+                pages.put(image, path, etag, page.clone());
+            }
+            return Ok((page, answer.spent));
+        }
         (StatusCode::NOT_FOUND, _) => {
             let fault = Fault::new("the registry knows no such repository, or the credential may not see it");
             return Err(fault.of_repository());
         }
         _ => {}
     }
-    let mut next = None;
-    for link in answer.headers.get_all(header::LINK) {
-        next = next.or(next_page(link.to_str().map_err(|_| unreadable_link(LIST))?)?);
-    }
+    let next = next_page(&answer.headers)?;
+    let found = tags_of(&answer.body)?;
     // A tag outside the grammar cannot be deployed, so it is no candidate.
-    let tags = tags_of(&answer.body)?.iter().filter_map(|tag| tag.parse().ok()).collect();
-    let page = Page { tags, next };
-    if let Some(etag) = etag(&answer) {
-        pages.put(image, path, etag, page.clone());
+    let tags = found.iter().filter_map(|tag| tag.parse().ok()).collect();
+    let page = Page { tags, listed: found.len(), next };
+    match etag(&answer).filter(|_| page.next.is_some() || page.listed < full) {
+        Some(etag) => pages.put(image, path, etag, page.clone()),
+        None => pages.remove(image, path),
     }
     Ok((page, answer.spent))
 }
@@ -97,11 +124,13 @@ fn etag(answer: &Answer) -> Option<String> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Page {
     tags: Arc<[Tag]>,
+    /// How many the registry listed, with those that are none.
+    listed: usize,
     /// The path of the page after it.
     next: Option<String>,
 }
 
-/// Pages with their `ETag`, by image and path. Bounded by tags; what was not used for longest goes first.
+/// Pages with their `ETag`, by image and path. Bounded by bytes; what was not used for longest goes first.
 pub(crate) struct Pages {
     kept: Mutex<Kept>,
     most: usize,
@@ -113,7 +142,7 @@ struct Kept {
 }
 
 impl Pages {
-    /// Keep at most `most` tags. A page counts one more than its tags.
+    /// Keep at most `most` bytes, roughly.
     pub(crate) fn new(most: usize) -> Self {
         Self { kept: Mutex::new(Kept { pages: LruCache::unbounded(), weight: 0 }), most }
     }
@@ -124,17 +153,41 @@ impl Pages {
     }
 
     fn put(&self, image: &ImageName, path: &str, etag: String, page: Page) {
-        let weight = |page: &Page| page.tags.len() + 1;
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.weight += weight(&page);
-        if let Some((_, old)) = kept.pages.put((image.clone(), path.to_owned()), (etag, page)) {
-            kept.weight -= weight(&old);
-        }
+        kept.remove(&(image.clone(), path.to_owned()));
+        kept.weight += weight(path, &page);
+        kept.pages.put((image.clone(), path.to_owned()), (etag, page));
         while kept.weight > self.most {
-            let Some((_, (_, old))) = kept.pages.pop_lru() else { break };
-            kept.weight -= weight(&old);
+            let Some(((_, path), (_, old))) = kept.pages.pop_lru() else { break };
+            kept.weight -= weight(&path, &old);
         }
     }
+
+    fn remove(&self, image: &ImageName, path: &str) {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).remove(&(image.clone(), path.to_owned()));
+    }
+
+    /// Every page of an image.
+    fn forget(&self, image: &ImageName) {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_image: Vec<_> = kept.pages.iter().map(|(key, _)| key).filter(|(of, _)| of == image).cloned().collect();
+        of_image.iter().for_each(|key| kept.remove(key));
+    }
+}
+
+impl Kept {
+    fn remove(&mut self, key: &(ImageName, String)) {
+        if let Some((_, old)) = self.pages.pop(key) {
+            self.weight -= weight(&key.1, &old);
+        }
+    }
+}
+
+/// What a page takes of memory, in bytes, with what surrounds it.
+fn weight(path: &str, page: &Page) -> usize {
+    const ENTRY: usize = 512;
+    let tags: usize = page.tags.iter().map(|tag| size_of::<Tag>() + tag.as_str().len()).sum();
+    ENTRY + path.len() + page.next.as_ref().map_or(0, String::len) + tags
 }
 
 /// A registry answers `null` for a repository without tags; without the key it is no list.
@@ -151,12 +204,30 @@ fn tags_of(bytes: &[u8]) -> Result<Vec<String>, Fault> {
 }
 
 /// `</v2/acme/web/tags/list?last=b&n=100>; rel="next"` becomes `tags/list?last=b&n=100`.
-fn next_page(link: &str) -> Result<Option<String>, Fault> {
-    Ok(next_query(link, LIST)?.map(|query| format!("tags/list?{query}")))
+fn next_page(headers: &HeaderMap) -> Result<Option<String>, Fault> {
+    Ok(next_query(headers, LIST)?.map(|query| format!("tags/list?{query}")))
 }
 
-/// The query of the next page of a list (RFC 8288). Only it is taken over, so that a registry cannot send us elsewhere.
-pub(crate) fn next_query<'l>(link: &'l str, list: &str) -> Result<Option<&'l str>, Fault> {
+/// The query of the next page of a list, by any `Link` of an answer. Only it is taken over, so that a registry cannot
+/// send us elsewhere.
+///
+/// # Errors
+/// When a next page is named that cannot be read, or by a query longer than 2 KiB: tens of thousands are remembered.
+pub(crate) fn next_query(headers: &HeaderMap, list: &str) -> Result<Option<String>, Fault> {
+    let mut next = None;
+    for link in headers.get_all(header::LINK) {
+        next = next.or(query_of(link.to_str().map_err(|_| unreadable_link(list))?, list)?);
+    }
+    match next {
+        Some(query) if query.len() > LONGEST_QUERY => {
+            Err(Fault::new(format!("{list} names a next page by more than {LONGEST_QUERY} bytes")))
+        }
+        next => Ok(next.map(str::to_owned)),
+    }
+}
+
+/// The query of the next page, by one `Link` (RFC 8288).
+fn query_of<'l>(link: &'l str, list: &str) -> Result<Option<&'l str>, Fault> {
     let mut rest = link;
     while let Some((target, after)) = rest.split_once('<').and_then(|(_, rest)| rest.split_once('>')) {
         // Targets may hold commas, so that the next link begins at its bracket.
@@ -189,6 +260,12 @@ mod tests {
 
     #[test]
     fn the_next_page_is_always_at_the_same_place() {
+        let by_headers = next_page;
+        let next_page = |link: &str| {
+            let links =
+                [r#"</v2/a/tags/list?last=0>; rel="prev""#, link].map(|link| (header::LINK, link.parse().unwrap()));
+            by_headers(&links.into_iter().collect())
+        };
         let link = r#"<https://evil.example/v2/other/tags/list?last=1.2&n=100>; rel="next""#;
         assert_eq!(next_page(link).unwrap().unwrap(), "tags/list?last=1.2&n=100");
         assert_eq!(next_page(r#"</v2/a/tags/list?last=1>; rel="prev""#).unwrap(), None);
@@ -197,6 +274,8 @@ mod tests {
         for unreadable in [r#"</v2/a/tags/list>; rel="next""#, r#"rel="next""#, r#"</v2/a?last=1; rel="next""#] {
             assert!(next_page(unreadable).is_err(), "{unreadable}");
         }
+        let long = |length: usize| next_page(&format!("</x?{}>; rel=\"next\"", "a".repeat(length)));
+        assert!(long(2048).is_ok() && long(2049).is_err());
     }
 
     #[test]
@@ -207,21 +286,36 @@ mod tests {
 
     #[test]
     fn what_is_kept_is_bounded_and_belongs_to_one_image_and_page() {
-        let page =
-            |count: usize| Page { tags: (0..count).map(|n| format!("t{n}").parse().unwrap()).collect(), next: None };
+        // The name of the page after it weighs most.
+        let page = |length: usize| {
+            let (tags, next): (Arc<[Tag]>, _) = (["a".parse().unwrap()].into(), Some("n".repeat(length)));
+            Page { tags, listed: 1, next }
+        };
         let image = |name: &str| format!("r.example/{name}").parse::<ImageName>().unwrap();
-        let pages = Pages::new(10);
-        pages.put(&image("a"), "1", "e".to_owned(), page(4));
-        pages.put(&image("b"), "1", "f".to_owned(), page(4));
-        assert_eq!(pages.get(&image("a"), "1"), Some(("e".to_owned(), page(4))));
+        let pages = Pages::new(10_000);
+        pages.put(&image("a"), "1", "e".to_owned(), page(4000));
+        pages.put(&image("b"), "1", "f".to_owned(), page(4000));
+        assert_eq!(pages.get(&image("a"), "1"), Some(("e".to_owned(), page(4000))));
         assert_eq!((pages.get(&image("a"), "2"), pages.get(&image("c"), "1")), (None, None));
-        pages.put(&image("c"), "1", "g".to_owned(), page(4));
+        pages.put(&image("c"), "1", "g".to_owned(), page(4000));
         assert_eq!(pages.get(&image("b"), "1"), None, "used longest ago");
         pages.put(&image("a"), "1", "h".to_owned(), page(1));
-        pages.put(&image("d"), "1", "i".to_owned(), page(2));
+        pages.put(&image("d"), "1", "i".to_owned(), page(2000));
         assert!(pages.get(&image("a"), "1").is_some() && pages.get(&image("c"), "1").is_some());
-        pages.put(&image("huge"), "1", "j".to_owned(), page(100));
+        pages.put(&image("c"), "2", "i".to_owned(), page(1));
+        pages.forget(&image("c"));
+        assert_eq!((pages.get(&image("c"), "1"), pages.get(&image("c"), "2")), (None, None));
+        assert!(pages.get(&image("a"), "1").is_some());
+        pages.put(&image("huge"), "1", "j".to_owned(), page(100_000));
         assert_eq!(pages.get(&image("huge"), "1"), None);
         assert_eq!(pages.kept.lock().unwrap().weight, 0);
+    }
+
+    #[test]
+    fn tags_weigh_their_bytes() {
+        let tags = |tags: &[String]| tags.iter().map(|tag| tag.parse().unwrap()).collect();
+        let weigh = |texts: &[String]| weight("", &Page { tags: tags(texts), listed: texts.len(), next: None });
+        let (none, short, long) = (weigh(&[]), weigh(&["a".to_owned()]), weigh(&["a".repeat(128)]));
+        assert!(none > 0 && short >= none + 25 && long == short + 127, "{none} {short} {long}");
     }
 }

@@ -7,7 +7,7 @@ use oci_spec::image::{Arch, ImageConfiguration, ImageIndex, ImageManifest, Media
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256, Sha512};
-use tagboat_model::{Digest, Platform, Timestamp};
+use tagboat_model::{Digest, Platform, Timestamp, shown};
 use tagboat_ports::ManifestKind;
 
 use crate::client::Fault;
@@ -39,8 +39,8 @@ pub(crate) struct ReadManifest {
 pub(crate) enum Detail {
     /// The blob with labels, platform and the moment of the build.
     Configuration(Digest),
-    /// The manifest of one platform, in an index.
-    Image(Digest),
+    /// The manifest of one platform, in an index; the platform as the index says.
+    Image { digest: Digest, platform: Option<Platform> },
 }
 
 /// From what and when an image was built, as far as a document says.
@@ -53,7 +53,7 @@ pub(crate) struct Built {
 impl Built {
     fn from_labels<'l>(labels: impl Fn(&str) -> Option<&'l String>) -> Self {
         let created = CREATED.iter().find_map(|label| moment(labels(label)?));
-        Self { revision: labels(REVISION).cloned(), created }
+        Self { revision: labels(REVISION).map(|revision| shown(revision)), created }
     }
 
     /// What is missing here is taken from there.
@@ -134,7 +134,7 @@ fn other(detail: impl Into<String>) -> ManifestKind {
 /// The digest of the configuration, or what it is instead of an image.
 fn single(bytes: &[u8], artifact_type: Option<String>) -> Result<Option<Digest>, String> {
     if let Some(artifact_type) = artifact_type {
-        return Err(format!("an artifact of type `{artifact_type}`"));
+        return Err(format!("an artifact of type `{}`", shown(&artifact_type)));
     }
     let Ok(manifest) = ImageManifest::from_reader(bytes) else {
         return Err("a manifest that does not follow the OCI specification".to_owned());
@@ -142,7 +142,7 @@ fn single(bytes: &[u8], artifact_type: Option<String>) -> Result<Option<Digest>,
     let config = manifest.config();
     let media_type = config.media_type().to_string();
     if !IMAGE_CONFIGS.contains(&media_type.as_str()) {
-        return Err(format!("an artifact with a configuration of type `{media_type}`"));
+        return Err(format!("an artifact with a configuration of type `{}`", shown(&media_type)));
     }
     Ok(config.digest().to_string().parse().ok())
 }
@@ -153,7 +153,7 @@ fn index(bytes: &[u8], read: &mut ReadManifest) {
         return;
     };
     if let Some(artifact_type) = index.artifact_type() {
-        read.kind = other(format!("an artifact of type `{artifact_type}`"));
+        read.kind = other(format!("an artifact of type `{}`", shown(artifact_type.as_ref())));
         return;
     }
     // Attestations stand in an index as children for the platform `unknown/unknown`.
@@ -167,9 +167,19 @@ fn index(bytes: &[u8], read: &mut ReadManifest) {
     let platform = |p: &oci_spec::image::Platform| platform(p.os(), p.architecture(), p.variant().as_deref());
     read.platforms = images.clone().filter_map(|child| platform(child.platform().as_ref()?)).collect();
     match images.next() {
-        Some(first) => read.detail = first.digest().to_string().parse().ok().map(Detail::Image),
+        Some(first) => {
+            let named = first.platform().as_ref().and_then(platform);
+            let image = |digest| Detail::Image { digest, platform: named };
+            read.detail = first.digest().to_string().parse().ok().map(image);
+        }
         None => read.kind = other("an index without any image"),
     }
+}
+
+/// An index that names an image which is not there.
+pub(crate) fn incomplete(child: &Digest, platform: Option<&Platform>) -> ManifestKind {
+    let whose = platform.map(|platform| format!(" for {platform}")).unwrap_or_default();
+    ManifestKind::Incomplete { detail: format!("the index names {child}{whose}, which the registry does not have") }
 }
 
 fn platform(os: &Os, architecture: &Arch, variant: Option<&str>) -> Option<Platform> {
@@ -236,6 +246,24 @@ mod tests {
     }
 
     #[test]
+    fn what_strangers_wrote_is_cut_and_cleaned() {
+        let image = format!(r#"{{"schemaVersion":2,{CONFIG},"layers":[]}}"#);
+        let (stain, long) = ("x\\u202e\\n<", "y".repeat(500));
+        for text in [stain, &long] {
+            let artifact = image.replace("\"layers\"", &format!("\"artifactType\":\"{text}\",\"layers\""));
+            let index = format!(r#"{{"schemaVersion":2,"artifactType":"{text}","manifests":[]}}"#);
+            let config = image.replace("application/vnd.oci.image.config.v1+json", text);
+            let revision =
+                image.replace("\"layers\"", &format!("\"annotations\":{{\"{REVISION}\":\"{text}\"}},\"layers\""));
+            let revision = read(revision.as_bytes(), None).unwrap().built.revision.unwrap();
+            for told in [kind(&artifact), kind(&index), kind(&config), revision] {
+                let clean = !told.contains(['\n', '\u{202e}']) && told.chars().count() < 260;
+                assert!(clean && (told.contains("x  <") || told.contains("yyy…")), "{told:?}");
+            }
+        }
+    }
+
+    #[test]
     fn other_bytes_than_the_digest_says_are_refused() {
         let digest: Digest = format!("sha256:{}", "0".repeat(64)).parse().unwrap();
         assert!(read(b"{}", Some(&digest)).is_err());
@@ -279,7 +307,7 @@ mod tests {
         let read = read(json.as_bytes(), None).unwrap();
         let platforms: Vec<String> = read.platforms.iter().map(ToString::to_string).collect();
         assert_eq!(platforms, ["linux/amd64", "linux/arm64"]);
-        assert!(matches!(read.detail, Some(Detail::Image(_))) && !read.built.is_complete());
+        assert!(matches!(read.detail, Some(Detail::Image { .. })) && !read.built.is_complete());
         assert_eq!(read.built.created.unwrap().to_string(), "2024-01-02T03:04:05Z");
     }
 }

@@ -13,6 +13,8 @@ pub(crate) const MOST_TRIES: u32 = 3;
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 /// Whatever a host asks for: a mistyped number must not silence a registry for years.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// How long a host that answers 429 without a time is left alone first, and at most.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 /// The middle of the first wait.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
 
@@ -54,6 +56,11 @@ impl Patience {
 pub(crate) fn back_off(tries: u32, asked: Option<Duration>, jitter: f64) -> Duration {
     let middle = FIRST_WAIT * 3_u32.saturating_pow(tries.saturating_sub(1));
     middle.mul_f64(0.5 + jitter.clamp(0.0, 1.0)).max(asked.unwrap_or_default())
+}
+
+/// How long a host is left alone that asks for it without a time. `before`: so many pauses went before this one.
+pub(crate) fn pause_without_a_time(before: u32) -> Duration {
+    PAUSES.0.saturating_mul(2_u32.saturating_pow(before)).min(PAUSES.1)
 }
 
 /// For how long an answer asks us to stay away. A date is compared with the answer's own `Date`, so that the
@@ -110,6 +117,12 @@ mod tests {
         assert_eq!([wait(1, None, 0.0), wait(1, None, 1.0)], [100, 300]);
         assert_eq!([wait(2, None, 0.0), wait(2, None, 1.0)], [300, 900]);
         assert_eq!([wait(1, Some(2000), 1.0), wait(1, Some(0), 0.5)], [2000, 200]);
+    }
+
+    #[test]
+    fn pauses_without_a_time_double_up_to_a_minute() {
+        let pauses = [0, 1, 2, 3, 4, 5, u32::MAX].map(|before| pause_without_a_time(before).as_secs());
+        assert_eq!(pauses, [5, 10, 20, 40, 60, 60, 60]);
     }
 
     #[test]

@@ -9,7 +9,7 @@
 use std::{
     collections::VecDeque,
     sync::{Mutex, PoisonError},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use oci_spec::image::{Descriptor, ImageIndex, ImageManifest};
@@ -19,7 +19,7 @@ use tagboat_ports::Verification;
 use tagboat_signature::{Attached, Rejection, TrustRoot, Verifier, explain};
 
 use crate::{
-    client::{Client, Fault},
+    client::{Answer, Ask, Client, Fault},
     list::next_query,
     manifest,
 };
@@ -30,6 +30,12 @@ const MOST_SIGNATURES: usize = 50;
 const MOST_PAGES: usize = 10;
 /// Bytes of a payload or bundle. Bundles with provenance are the largest, at some 20 KiB.
 const LARGEST_SIGNATURE: u64 = 1024 * 1024;
+/// So many times as long as one exchange may take, all exchanges for one image may take: 120 s, where nothing else is
+/// configured. Whoever may push can make the registry slow, too.
+const MOST_TIMEOUTS: u32 = 4;
+/// What registries without the API answer besides 404, by their authors' reading of HTTP.
+const WITHOUT_API: [StatusCode; 4] =
+    [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED, StatusCode::NOT_ACCEPTABLE];
 /// Images that are remembered as signed.
 const MOST_REMEMBERED: usize = 1000;
 
@@ -87,7 +93,8 @@ impl Signatures {
             Ok(verifier) => verifier,
             Err(error) => return Ok(Verification::Unverified { detail: error.to_string() }),
         };
-        let mut search = Search { client, image, verifier, rejections: Vec::new(), is_cut: false };
+        let left = client.timeout(image).saturating_mul(MOST_TIMEOUTS);
+        let mut search = Search { client, image, verifier, rejections: Vec::new(), is_cut: false, left };
         if search.under_tag(digest).await? || search.among_referrers(digest).await? {
             self.signed.add(digest, rule);
             return Ok(Verification::Verified);
@@ -112,9 +119,20 @@ struct Search<'s> {
     verifier: Verifier<'s>,
     rejections: Vec<Rejection>,
     is_cut: bool,
+    /// Of the time for exchanges.
+    left: Duration,
 }
 
 impl Search<'_> {
+    async fn send(&mut self, path: &str, accept: &str, ask: Ask<'_>) -> Result<Answer, Fault> {
+        let answer = self.client.ask(Method::GET, self.image, path, accept, ask).await?;
+        self.left = self.left.checked_sub(answer.spent).ok_or_else(|| {
+            let limit = self.client.timeout(self.image).saturating_mul(MOST_TIMEOUTS);
+            Fault::new(format!("the registry is too slow: not all signatures were read after {} s", limit.as_secs()))
+        })?;
+        Ok(answer)
+    }
+
     /// `sha256-….sig`: one manifest with a layer per signature.
     async fn under_tag(&mut self, digest: &Digest) -> Result<bool, Fault> {
         // A tag has at most 128 characters, so cosign 2 cannot sign by SHA-512.
@@ -147,17 +165,22 @@ impl Search<'_> {
     async fn referrers(&mut self, digest: &Digest) -> Result<Vec<Descriptor>, Fault> {
         let mut path = format!("referrers/{digest}");
         let mut found = Vec::new();
-        for _ in 0..MOST_PAGES {
-            let answer = self.client.send(Method::GET, self.image, &path, INDEX).await?;
+        for page in 0..MOST_PAGES {
+            // Once the registry has shown that it has the API, anything but a page is a fault of its.
+            let answers: &[StatusCode] = if page == 0 { &WITHOUT_API } else { &[] };
+            let answer = self.send(&path, INDEX, Ask { answers, ..Ask::default() }).await?;
             let is_index = answer.headers.get(header::CONTENT_TYPE).is_some_and(|kind| {
                 kind.to_str().is_ok_and(|kind| kind.split(';').next().is_some_and(|kind| kind.trim() == INDEX))
             });
             // By the specification anything else means that the registry does not have this API.
-            if answer.status == StatusCode::NOT_FOUND || !is_index {
+            let is_page = answer.status.is_success() && is_index;
+            if !is_page && page == 0 {
                 return self.referrers_by_tag(digest).await;
             }
-            let link = answer.headers.get(header::LINK).and_then(|link| link.to_str().ok());
-            let next = link.map_or(Ok(None), |link| next_query(link, "the list of referrers"))?;
+            if !is_page {
+                return Err(Fault::new("the list of referrers ends in the middle").of_repository());
+            }
+            let next = next_query(&answer.headers, "the list of referrers")?;
             let next = next.map(|query| format!("referrers/{digest}?{query}"));
             let Some(listed) = signatures_of(&answer.body) else {
                 let fault = Fault::new("the list of referrers is not what the specification says");
@@ -228,7 +251,7 @@ impl Search<'_> {
     }
 
     /// The content of a layer, unless it cannot be that of a signature.
-    async fn layer(&self, layer: &Descriptor) -> Result<Result<Vec<u8>, Rejection>, Fault> {
+    async fn layer(&mut self, layer: &Descriptor) -> Result<Result<Vec<u8>, Rejection>, Fault> {
         let Ok(digest) = layer.digest().to_string().parse::<Digest>() else {
             return Ok(Err(Rejection::unreadable("its layer has no digest that is known")));
         };
@@ -236,7 +259,7 @@ impl Search<'_> {
         if layer.size() > LARGEST_SIGNATURE {
             return too_large();
         }
-        let answer = self.client.send(Method::GET, self.image, &format!("blobs/{digest}"), "*/*").await?;
+        let answer = self.send(&format!("blobs/{digest}"), "*/*", Ask::default()).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(Err(Rejection::unreadable("its content is not in the registry")));
         }
@@ -251,9 +274,9 @@ impl Search<'_> {
     }
 
     /// The bytes of a manifest; `None` when there is none.
-    async fn manifest(&self, reference: &str, expected: Option<&Digest>) -> Result<Option<Vec<u8>>, Fault> {
+    async fn manifest(&mut self, reference: &str, expected: Option<&Digest>) -> Result<Option<Vec<u8>>, Fault> {
         let path = format!("manifests/{reference}");
-        let answer = self.client.send(Method::GET, self.image, &path, &format!("{MANIFEST}, {INDEX}")).await?;
+        let answer = self.send(&path, &format!("{MANIFEST}, {INDEX}"), Ask::default()).await?;
         if answer.status == StatusCode::NOT_FOUND {
             return Ok(None);
         }

@@ -27,7 +27,7 @@ const AT_ONCE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 pub struct TransportSettings {
     /// Certificates of authorities that are trusted besides the system's, as PEM; each may hold several.
     pub certificate_authorities: Vec<Vec<u8>>,
-    /// Who we are to registries that ask for a certificate.
+    /// Who we are to a registry that asks for a certificate. Its token servers and redirects elsewhere never see it.
     pub client_certificate: Option<ClientCertificate>,
     /// Through which proxy the registry, its token servers and its redirects are reached. `None`: what the
     /// environment says (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). The proxy resolves names; guarding them
@@ -107,9 +107,33 @@ pub(crate) struct Transport {
     pub(crate) reach: Reach,
     pub(crate) limits: Limits,
     pub(crate) timeout: Duration,
+    anonymous: Clients,
+    /// With the client certificate, for the registry itself.
+    identified: Option<Clients>,
+}
+
+struct Clients {
     http: reqwest::Client,
     /// For addresses of this machine, which no proxy of the environment reaches.
     direct: Option<reqwest::Client>,
+}
+
+impl Clients {
+    fn build(settings: &TransportSettings, reach: Reach, identity: Option<&Identity>) -> Result<Self, Cause> {
+        let builder = || -> Result<ClientBuilder, Cause> {
+            let builder = builder(settings, reach).tls_certs_merge(authorities(&settings.certificate_authorities)?);
+            Ok(match identity {
+                Some(identity) => builder.identity(identity.clone()),
+                None => builder,
+            })
+        };
+        let (http, direct) = match &settings.proxy {
+            Some(settings) => (builder()?.proxy(proxy(settings)?), None),
+            None if reach == Reach::Public => (builder()?, None),
+            None => (builder()?, Some(builder()?.no_proxy())),
+        };
+        Ok(Self { http: build(http)?, direct: direct.map(build).transpose()? })
+    }
 }
 
 impl Transport {
@@ -135,25 +159,15 @@ impl Transport {
     }
 
     fn build(settings: &TransportSettings, reach: Reach) -> Result<Self, Cause> {
-        let builder = || -> Result<ClientBuilder, Cause> {
-            let builder = builder(settings, reach).tls_certs_merge(authorities(&settings.certificate_authorities)?);
-            match &settings.client_certificate {
-                Some(certificate) => Ok(builder.identity(identity(certificate)?)),
-                None => Ok(builder),
-            }
-        };
-        let (http, direct) = match &settings.proxy {
-            Some(settings) => (builder()?.proxy(proxy(settings)?), None),
-            None if reach == Reach::Public => (builder()?, None),
-            None => (builder()?, Some(builder()?.no_proxy())),
-        };
-        let direct = direct.map(build).transpose()?;
+        let anonymous = Clients::build(settings, reach, None)?;
+        let identity = settings.client_certificate.as_ref().map(identity).transpose()?;
+        let identified = identity.map(|identity| Clients::build(settings, reach, Some(&identity))).transpose()?;
         let rate = if reach == Reach::Public { PUBLIC_RATE } else { PRIVATE_RATE };
         let limits = Limits {
             requests_per_second: settings.requests_per_second.unwrap_or(rate),
             requests_at_once: settings.requests_at_once.unwrap_or(AT_ONCE),
         };
-        Ok(Self { reach, limits, timeout: settings.timeout, http: build(http)?, direct })
+        Ok(Self { reach, limits, timeout: settings.timeout, anonymous, identified })
     }
 
     /// Whether the shared transport does the same.
@@ -169,10 +183,12 @@ impl Transport {
             && !is_loopback(name)
     }
 
-    /// The client for this host.
-    pub(crate) fn client(&self, url: &Url) -> &reqwest::Client {
-        let direct = self.direct.as_ref().filter(|_| is_loopback(url.host_str().unwrap_or_default()));
-        direct.unwrap_or(&self.http)
+    /// The client for this host. `own` is at the registry itself.
+    pub(crate) fn client(&self, url: &Url, own: &Url) -> &reqwest::Client {
+        let identified = self.identified.as_ref().filter(|_| url.origin() == own.origin());
+        let clients = identified.unwrap_or(&self.anonymous);
+        let direct = clients.direct.as_ref().filter(|_| is_loopback(url.host_str().unwrap_or_default()));
+        direct.unwrap_or(&clients.http)
     }
 }
 
@@ -330,7 +346,7 @@ mod tests {
     async fn a_name_that_leads_into_a_private_network_is_refused_when_connecting() {
         let transport = Transport::shared().unwrap();
         let url = Url::parse("http://localhost:1/v2/").unwrap();
-        let error = transport.http.get(url).send().await.unwrap_err();
+        let error = transport.client(&url, &url).get(url.clone()).send().await.unwrap_err();
         let error = crate::fault::Fault::unreachable("localhost:1", error);
         assert!(error.detail().starts_with("`localhost` is an address of a private network; if"), "{error:?}");
         assert_eq!(error.nature(), crate::fault::Nature::Lasting, "trying again does not help");

@@ -76,7 +76,18 @@ async fn google_gives_the_access_token_of_the_machine() {
     assert!(!format!("{found:?}").contains(SECRET), "{found:?}");
     let error = ambient_credential(Cloud::Google, "r.example", false, &environment).await.unwrap_err();
     assert!(error.to_string().contains("is no registry of Google"), "{error}");
+    let error = ambient_credential(Cloud::Google, "europe-docker.pkg.dev", true, &environment).await.unwrap_err();
+    assert!(error.to_string().contains("is reached over http"), "{error}");
     assert_eq!(metadata.seen().len(), 1);
+}
+
+#[tokio::test]
+async fn no_answer_makes_a_credential_last_longer_than_an_hour() {
+    let metadata =
+        HttpFake::start(|_, _| response(200, &[], r#"{"access_token":"t","expires_in":99999999999999}"#)).await;
+    let environment = environment(&[("GCE_METADATA_HOST", metadata.host())]);
+    let found = ambient_credential(Cloud::Google, "gcr.io", false, &environment).await.unwrap();
+    assert_eq!(found.lifetime, Duration::from_secs(3600 - 120));
 }
 
 #[tokio::test]

@@ -187,7 +187,15 @@ async fn what_fails_is_said_and_nothing_secret_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("assertion");
     std::fs::write(&file, "assertion-canary-wrong").unwrap();
-    let role = [("AWS_ROLE_ARN", "arn:x"), ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().unwrap())];
+    let (container, pod) = (format!("{}/v1/credentials", amazon.url), folder.path().join("pod"));
+    std::fs::write(&pod, "pod-canary\n").unwrap();
+    // The container's endpoint would have a credential, of somebody else.
+    let role = [
+        ("AWS_ROLE_ARN", "arn:x"),
+        ("AWS_WEB_IDENTITY_TOKEN_FILE", file.to_str().unwrap()),
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", &container),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", pod.to_str().unwrap()),
+    ];
     for (registry, pairs, text) in [
         (REGISTRY, &wrong[..], "ECR gives no credential (status 400, InvalidSignatureException)"),
         (REGISTRY, &role, "this machine has no credential of AWS: it failed at the web identity"),

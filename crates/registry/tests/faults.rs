@@ -132,7 +132,9 @@ async fn a_fault_that_lasts_is_an_error_after_three_tries() {
                     move |_: usize, line: &str| if line.contains(request) { fault.clone() } else { Fault::Pass };
                 let proxy = FaultProxy::start(&truth.registry.host(), script).await;
                 let error = truth.ask(&client(&proxy.host), &image(&proxy.host), &what).await.unwrap_err();
-                assert_eq!(error.kind, RegistryErrorKind::Outage, "{what}: {error}");
+                let refusal = ["408", "500", "502", "503", "504"].iter().any(|status| what.starts_with(status));
+                let kind = if refusal { RegistryErrorKind::Refusal } else { RegistryErrorKind::Outage };
+                assert_eq!(error.kind, kind, "{what}: {error}");
                 assert_eq!(error.retry_after.is_some(), what.starts_with("429"), "{what}: {error}");
                 let tries = proxy.seen().iter().filter(|line| line.contains(request)).count();
                 assert!((2..=3).contains(&tries), "{what}: {tries} tries");
@@ -181,6 +183,7 @@ async fn a_host_that_is_down_is_left_alone() {
     let error = last.unwrap();
     assert!(error.to_string().contains("8 requests in a row failed; the last: "), "{error}");
     assert!(error.to_string().contains("answered with status 500"), "{error}");
+    assert_eq!(error.kind, RegistryErrorKind::Outage);
     let wait = error.retry_after.unwrap().milliseconds();
     assert!((25_000..=30_000).contains(&wait), "{wait}");
 }
@@ -214,10 +217,24 @@ async fn a_host_that_asks_to_wait_gets_no_traffic_until_then() {
         let (client, web) = (client(&proxy.host), image(&proxy.host));
         let first = client.tags(&web).await.unwrap_err();
         assert_eq!(first.retry_after.unwrap().milliseconds(), 7000, "{first}");
+        assert_eq!(first.kind, RegistryErrorKind::Outage);
         let second = client.digest(&web, &tag("1.4.0")).await.unwrap_err();
         let wait = second.retry_after.unwrap().milliseconds();
         assert!((5000..=7000).contains(&wait), "{second}: {wait}");
         assert_eq!(second.detail, first.detail);
         assert_eq!(proxy.seen().len(), 1);
     }
+}
+
+#[tokio::test]
+async fn a_host_that_asks_to_wait_without_a_time_is_left_alone_too() {
+    let truth = Truth::start().await;
+    let proxy = FaultProxy::start(&truth.registry.host(), |_, _| status(429)).await;
+    let (client, web) = (client(&proxy.host), image(&proxy.host));
+    for _ in 0..3 {
+        let error = client.digest(&web, &tag("1.4.0")).await.unwrap_err();
+        let wait = error.retry_after.unwrap().milliseconds();
+        assert!((3000..=5000).contains(&wait) && error.kind == RegistryErrorKind::Outage, "{error}: {wait}");
+    }
+    assert_eq!(proxy.seen().len(), 1);
 }

@@ -15,7 +15,7 @@ use std::{
 
 use tagboat_model::ImageName;
 use tagboat_ports::Registry as _;
-use tagboat_registry::{Credentials, OciRegistries, RegistrySettings};
+use tagboat_registry::{Cloud, Credentials, OciRegistries, ProxySettings, RegistrySettings, TransportSettings};
 use tagboat_testkit::{HttpFake, response};
 
 /// Somebody who takes every connection on one port of all addresses of this machine, and counts it.
@@ -169,6 +169,77 @@ async fn a_token_server_cannot_send_us_on() {
             assert_eq!((thief.connections(), registry.count("/elsewhere")), (0, 0), "{status}");
         }
     }
+}
+
+#[tokio::test]
+async fn a_registry_does_not_choose_for_what_its_token_server_is_asked() {
+    const OURS: &str = "scope=repository%3Aacme%2Fweb%3Apull&service=r";
+    for (query, kept) in [
+        ("", ""),
+        ("?", ""),
+        ("?hint=1&page=a%26b", "hint=1&page=a%26b&"),
+        ("?scope=repository:acme/secret:pull,push", ""),
+        ("?a=1&scope=repository:acme/secret:*&b=2", "a=1&b=2&"),
+        ("?%73cope=x&SCOPE=y&+scope=z", ""),
+        ("?scope=x&scope=y", ""),
+        ("?a=1;scope=x", "a=1%3Bscope%3Dx&"),
+        ("?service=other&account=admin&client_id=x&offline_token=true", ""),
+        ("#?scope=x", ""),
+    ] {
+        let registry = HttpFake::start(move |asked, own| match asked.path.starts_with("/token") {
+            true => response(200, &[], r#"{"token":"t"}"#),
+            false if asked.header("authorization") == "Bearer t" => response(200, &[], r#"{"tags":["1.0.0"]}"#),
+            false => {
+                let challenge = format!("Bearer realm=\"http://{own}/token{query}\",service=\"r\"");
+                response(401, &[("www-authenticate", &challenge)], "")
+            }
+        })
+        .await;
+        client(registry.host()).tags(&image(registry.host())).await.unwrap();
+        let asked: Vec<String> = registry.seen().into_iter().map(|asked| asked.path).collect();
+        let tokens: Vec<&String> = asked.iter().filter(|path| path.starts_with("/token")).collect();
+        assert_eq!(tokens, [&format!("/token?{kept}{OURS}")], "{query}");
+    }
+}
+
+#[tokio::test]
+async fn no_credential_travels_over_http_to_another_machine() {
+    let proxy = HttpFake::start(|asked, _| {
+        assert_eq!(asked.header("authorization"), "", "{}", asked.path);
+        response(401, &[("www-authenticate", "Basic realm=\"r\"")], "")
+    })
+    .await;
+    let through = ProxySettings { url: format!("http://{}", proxy.host()), credentials: None };
+    let settings = |credentials: Credentials, token_servers: &[&str]| RegistrySettings {
+        credentials,
+        plain_http: Some(true),
+        insecure: false,
+        token_servers: token_servers.iter().map(|host| (*host).to_owned()).collect(),
+        transport: TransportSettings { proxy: Some(through.clone()), ..TransportSettings::default() },
+    };
+    let password = || Credentials::Password { user: "bot".to_owned(), password: "canary-6e1d".to_owned().into() };
+    for credentials in [password(), Credentials::Ambient(Cloud::Google)] {
+        let registries = BTreeMap::from([("r.example".to_owned(), settings(credentials, &[]))]);
+        let error = OciRegistries::new(registries).unwrap().tags(&image("r.example")).await.unwrap_err();
+        assert!(error.to_string().contains("r.example is reached over http, where everybody"), "{error}");
+    }
+    // Unless the operator says so, and a cloud's identity not even then.
+    let refused = async |credentials: Credentials| {
+        let settings = RegistrySettings { insecure: true, ..settings(credentials, &[]) };
+        let registries = BTreeMap::from([("r.example".to_owned(), settings)]);
+        let error = OciRegistries::new(registries).unwrap().tags(&image("r.example")).await.unwrap_err();
+        error.to_string().contains("is reached over http")
+    };
+    assert!(!refused(password()).await && refused(Credentials::Ambient(Cloud::Google)).await);
+    // Nor to a token server elsewhere, from a registry on this machine.
+    let registry =
+        HttpFake::start(|_, _| response(401, &[("www-authenticate", "Bearer realm=\"http://sso.example/token\"")], ""))
+            .await;
+    let mut own = settings(password(), &["sso.example"]);
+    own.transport.proxy = None;
+    let registries = BTreeMap::from([(registry.host().to_owned(), own)]);
+    let error = OciRegistries::new(registries).unwrap().tags(&image(registry.host())).await.unwrap_err();
+    assert!(error.to_string().contains("sso.example is reached over http, where everybody"), "{error}");
 }
 
 #[tokio::test]

@@ -4,10 +4,11 @@
 
 use std::collections::BTreeMap;
 
+use sha2::{Digest as _, Sha256};
 use tagboat_model::{ImageName, Tag};
-use tagboat_ports::{ManifestKind, Registry as _};
+use tagboat_ports::{ManifestDescription, ManifestKind, Registry as _};
 use tagboat_registry::{Credentials, OciRegistries, RegistrySettings};
-use tagboat_testkit::{DockerRegistry, FakeRegistry, response};
+use tagboat_testkit::{DockerRegistry, HttpFake, response};
 
 fn client(host: &str, settings: RegistrySettings) -> OciRegistries {
     OciRegistries::new(BTreeMap::from([(host.to_owned(), settings)])).unwrap()
@@ -58,12 +59,12 @@ fn with_password() -> RegistrySettings {
 
 #[tokio::test]
 async fn a_token_is_fetched_once_and_used_again() {
-    let fake = FakeRegistry::start(|path, headers, own| {
-        if path.starts_with("/token") {
-            assert!(headers["authorization"].to_str().unwrap().starts_with("Basic "));
+    let fake = HttpFake::start(|asked, own| {
+        if asked.path.starts_with("/token") {
+            assert!(asked.headers["authorization"].to_str().unwrap().starts_with("Basic "));
             return response(200, &[], r#"{"token":"t","expires_in":300}"#);
         }
-        match headers.get("authorization").map(|value| value.to_str().unwrap()) {
+        match asked.headers.get("authorization").map(|value| value.to_str().unwrap()) {
             Some("Bearer t") => response(200, &[], r#"{"name":"acme/web","tags":["1.0.0"]}"#),
             _ => response(
                 401,
@@ -73,68 +74,70 @@ async fn a_token_is_fetched_once_and_used_again() {
         }
     })
     .await;
-    let client = client(&fake.host, with_password());
-    client.tags(&image(&fake.host)).await.unwrap();
-    client.tags(&image(&fake.host)).await.unwrap();
+    let client = client(fake.host(), with_password());
+    client.tags(&image(fake.host())).await.unwrap();
+    client.tags(&image(fake.host())).await.unwrap();
     let list = "/v2/acme/web/tags/list?n=1000";
     assert_eq!(fake.paths(), [list, "/token?scope=repository%3Aacme%2Fweb%3Apull&service=r", list, list]);
 }
 
 #[tokio::test]
 async fn credentials_never_follow_a_realm_or_a_redirect_elsewhere() {
-    let thief = FakeRegistry::start(|_, _, _| response(200, &[], r#"{"token":"t"}"#)).await;
-    let realm = format!("Bearer realm=\"http://{}/token\"", thief.host);
-    let fake = FakeRegistry::start(move |_, _, _| response(401, &[("www-authenticate", &realm)], "")).await;
-    let error = client(&fake.host, with_password()).tags(&image(&fake.host)).await.unwrap_err();
+    let thief = HttpFake::start(|_, _| response(200, &[], r#"{"token":"t"}"#)).await;
+    let realm = format!("Bearer realm=\"http://{}/token\"", thief.host());
+    let fake = HttpFake::start(move |_, _| response(401, &[("www-authenticate", &realm)], "")).await;
+    let error = client(fake.host(), with_password()).tags(&image(fake.host())).await.unwrap_err();
     assert!(error.to_string().contains("not one of its token servers"), "{error}");
     assert!(thief.paths().is_empty());
 
-    let target = format!("http://{}/blob", thief.host);
+    let target = format!("http://{}/blob", thief.host());
     let config = "sha256:44136fa355b3678a1146ad16f7e8649e94fb4fc21fe77e8310c060f61caaff8a";
-    let fake = FakeRegistry::start(move |path, headers, _| {
-        if !headers.contains_key("authorization") {
+    let fake = HttpFake::start(move |asked, _| {
+        if !asked.headers.contains_key("authorization") {
             return response(401, &[("www-authenticate", "Basic realm=\"r\"")], "");
         }
-        if path.contains("/blobs/") {
+        if asked.path.contains("/blobs/") {
             return response(307, &[("location", &target)], "");
         }
         response(200, &[], &format!(r#"{{"schemaVersion":2,"config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"{config}","size":2}},"layers":[]}}"#))
     })
     .await;
-    let error = client(&fake.host, with_password()).describe(&image(&fake.host), &tag("1")).await.unwrap_err();
+    let error = client(fake.host(), with_password()).describe(&image(fake.host()), &tag("1")).await.unwrap_err();
     assert!(error.to_string().contains("other content than its digest says"), "{error}");
     assert_eq!((thief.paths(), thief.paths_with_credentials()), (vec!["/blob".to_owned()], Vec::new()));
 }
 
 #[tokio::test]
 async fn a_list_is_complete_or_an_error() {
-    let paged = FakeRegistry::start(|path, _, _| match path.contains("last=b") {
+    let paged = HttpFake::start(|asked, _| match asked.path.contains("last=b") {
         false => {
             response(200, &[("link", "</v2/acme/web/tags/list?last=b&n=2>; rel=\"next\"")], r#"{"tags":["a","b"]}"#)
         }
         true => response(200, &[], r#"{"tags":["c","not a tag"]}"#),
     })
     .await;
-    let tags = client(&paged.host, RegistrySettings::default()).tags(&image(&paged.host)).await.unwrap();
+    let tags = client(paged.host(), RegistrySettings::default()).tags(&image(paged.host())).await.unwrap();
     assert_eq!(tags, [tag("a"), tag("b"), tag("c")]);
 
     let endless =
-        FakeRegistry::start(|_, _, _| response(200, &[("link", "</x?n=1>; rel=\"next\"")], r#"{"tags":["a"]}"#)).await;
-    assert!(client(&endless.host, RegistrySettings::default()).tags(&image(&endless.host)).await.is_err());
-    let broken = FakeRegistry::start(|path, _, _| match path.contains("last=b") {
+        HttpFake::start(|_, _| response(200, &[("link", "</x?n=1>; rel=\"next\"")], r#"{"tags":["a"]}"#)).await;
+    assert!(client(endless.host(), RegistrySettings::default()).tags(&image(endless.host())).await.is_err());
+    let broken = HttpFake::start(|asked, _| match asked.path.contains("last=b") {
         false => response(200, &[("link", "</x?last=b>; rel=\"next\"")], r#"{"tags":["a","b"]}"#),
         true => response(500, &[], ""),
     })
     .await;
-    assert!(client(&broken.host, RegistrySettings::default()).tags(&image(&broken.host)).await.is_err());
+    assert!(client(broken.host(), RegistrySettings::default()).tags(&image(broken.host())).await.is_err());
 }
 
 #[tokio::test]
 async fn an_outage_is_never_an_absent_tag() {
     for (status, wait) in [(429, Some(7)), (500, None), (503, Some(7)), (401, None), (403, None)] {
-        let fake = FakeRegistry::start(move |_, _, _| response(status, &[("retry-after", "7")], "")).await;
-        let error =
-            client(&fake.host, RegistrySettings::default()).describe(&image(&fake.host), &tag("1")).await.unwrap_err();
+        let fake = HttpFake::start(move |_, _| response(status, &[("retry-after", "7")], "")).await;
+        let error = client(fake.host(), RegistrySettings::default())
+            .describe(&image(fake.host()), &tag("1"))
+            .await
+            .unwrap_err();
         if let Some(seconds) = wait {
             assert_eq!(error.retry_after.unwrap().milliseconds(), seconds * 1000, "{status}");
         }
@@ -142,11 +145,92 @@ async fn an_outage_is_never_an_absent_tag() {
     let down = format!("127.0.0.1:{}", tagboat_testkit::free_port());
     let error = client(&down, RegistrySettings::default()).digest(&image(&down), &tag("1")).await.unwrap_err();
     assert!(error.to_string().contains("could not be reached"), "{error}");
-    let wrong = FakeRegistry::start(|_, _, _| {
+    let wrong = HttpFake::start(|_, _| {
         response(200, &[("docker-content-digest", &format!("sha256:{}", "0".repeat(64)))], "{}")
     })
     .await;
     let error =
-        client(&wrong.host, RegistrySettings::default()).describe(&image(&wrong.host), &tag("1")).await.unwrap_err();
+        client(wrong.host(), RegistrySettings::default()).describe(&image(wrong.host()), &tag("1")).await.unwrap_err();
     assert!(error.to_string().contains("other content"), "{error}");
+}
+
+const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
+
+fn digest_of(text: &str) -> String {
+    let hex: String = Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
+}
+
+/// What a registry says of an index whose annotations tell everything and whose one child is this, or is not there.
+async fn described_index(child: Option<&str>) -> ManifestDescription {
+    let digest = digest_of(child.unwrap_or("gone"));
+    let (there, index) = (
+        child.map(str::to_owned),
+        format!(
+            r#"{{"schemaVersion":2,"manifests":[{{"mediaType":"{IMAGE}","digest":"{digest}","size":2,"platform":{{"os":"linux","architecture":"amd64"}}}}],"annotations":{{"org.opencontainers.image.revision":"abc","org.opencontainers.image.created":"2024-01-02T03:04:05Z"}}}}"#
+        ),
+    );
+    let fake = HttpFake::start(move |asked, _| match (asked.path.ends_with("/1"), &there) {
+        (true, _) => response(200, &[], &index),
+        (false, Some(child)) if asked.path.contains("/manifests/") => response(200, &[], child),
+        _ => response(404, &[("content-type", "application/json")], "{}"),
+    })
+    .await;
+    let client = client(fake.host(), RegistrySettings::default());
+    client.describe(&image(fake.host()), &tag("1")).await.unwrap().unwrap()
+}
+
+#[tokio::test]
+async fn an_index_is_an_image_only_with_an_image_that_is_there() {
+    let config = |kind: &str| {
+        let config = format!(r#"{{"mediaType":"{kind}","digest":"{}","size":2}}"#, digest_of("{}"));
+        format!(r#"{{"schemaVersion":2,"config":{config},"layers":[]}}"#)
+    };
+    let good = described_index(Some(&config("application/vnd.oci.image.config.v1+json"))).await;
+    assert_eq!((good.kind, good.platforms.len(), good.revision.as_deref()), (ManifestKind::Image, 1, Some("abc")));
+
+    let gone = described_index(None).await;
+    let detail = format!("the index names {} for linux/amd64, which the registry does not have", digest_of("gone"));
+    assert_eq!(gone.kind, ManifestKind::Incomplete { detail });
+
+    let charts = described_index(Some(&config("application/vnd.cncf.helm.config.v1+json"))).await;
+    let detail = "an index of something else: an artifact with a configuration of type \
+                  `application/vnd.cncf.helm.config.v1+json`";
+    assert_eq!((charts.kind, charts.platforms), (ManifestKind::Other { detail: detail.to_owned() }, Vec::new()));
+}
+
+#[tokio::test]
+async fn only_the_registry_itself_is_believed_that_a_tag_is_not_there() {
+    for (kind, words) in [
+        ("text/html", "a page for people"),
+        ("Text/HTML; charset=utf-8", "a page for people"),
+        ("application/json", ""),
+        ("text/plain", ""),
+    ] {
+        let fake = HttpFake::start(move |_, _| response(404, &[("content-type", kind)], "")).await;
+        let client = client(fake.host(), RegistrySettings::default());
+        let answer = client.describe(&image(fake.host()), &tag("1")).await;
+        match words {
+            "" => assert_eq!(answer.unwrap(), None, "{kind}"),
+            words => assert!(answer.unwrap_err().to_string().contains(words), "{kind}"),
+        }
+    }
+    for (status, words) in [
+        (404, "only the registry itself is believed that something is not there"),
+        (403, "which refuses the request (status 403)"),
+        (401, "which refuses the request (status 401)"),
+    ] {
+        let store = HttpFake::start(move |_, _| response(status, &[], "")).await;
+        let target = format!("http://{}/x", store.host());
+        let fake = HttpFake::start(move |_, _| response(307, &[("location", &target)], "")).await;
+        let client = client(fake.host(), RegistrySettings::default());
+        for error in [
+            client.describe(&image(fake.host()), &tag("1")).await.unwrap_err(),
+            client.digest(&image(fake.host()), &tag("1")).await.unwrap_err(),
+            client.tags(&image(fake.host())).await.unwrap_err(),
+        ] {
+            let whole = error.to_string();
+            assert!(whole.contains(words) && whole.contains(store.host()), "{whole}");
+        }
+    }
 }

@@ -2,19 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, Mutex},
-};
+use std::{collections::BTreeMap, time::Duration};
 
-use axum::http::{Response, StatusCode, Uri};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tagboat_model::{Digest, Identity, ImageName, SignatureRule};
 use tagboat_ports::{Registry as _, RegistryError, Verification};
-use tagboat_registry::{OciRegistries, RegistrySettings, TrustRoot};
+use tagboat_registry::{OciRegistries, RegistrySettings, TransportSettings, TrustRoot};
 use tagboat_testkit::{
-    Authority, DockerRegistry, Flaw,
+    Authority, DockerRegistry, Flaw, HttpFake, response,
     signing::{COSIGN_SIGNATURE, Layer, SigningKey, payload, statement},
 };
 
@@ -160,10 +156,11 @@ async fn a_verified_image_is_remembered_and_an_unsigned_one_is_looked_at_again()
 /// Answers by path; everything else is not there.
 type Answers = BTreeMap<String, (u16, Vec<(String, String)>, String)>;
 
+#[derive(Default)]
 struct Fake {
-    host: String,
     answers: Answers,
-    seen: Arc<Mutex<Vec<String>>>,
+    /// Before each answer.
+    delay: Duration,
 }
 
 impl Fake {
@@ -192,31 +189,21 @@ impl Fake {
     fn list(&mut self, path: &str, link: Option<&str>, referrers: &[Value]) {
         let index = json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": referrers }).to_string();
         let link = link.map(|link| ("link", link));
-        let headers: Vec<_> = [("content-type", INDEX)].into_iter().chain(link).collect();
+        let first = [("content-type", INDEX), ("link", "</x>; rel=\"first\"")];
+        let headers: Vec<_> = first.into_iter().chain(link).collect();
         self.put(path, 200, &headers, &index);
     }
 
-    async fn start(answers: impl FnOnce(&mut Self)) -> Self {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let host = listener.local_addr().unwrap().to_string();
-        let mut fake = Self { host, answers: Answers::new(), seen: Arc::default() };
-        answers(&mut fake);
-        let (answers, seen) = (Arc::new(fake.answers.clone()), Arc::clone(&fake.seen));
-        let router = axum::Router::new().fallback(move |uri: Uri| {
-            let (answers, seen) = (Arc::clone(&answers), Arc::clone(&seen));
-            async move {
-                seen.lock().unwrap().push(uri.to_string());
-                let absent = (404, Vec::new(), String::new());
-                let (status, headers, body) = answers.get(&uri.to_string()).unwrap_or(&absent).clone();
-                let mut response = Response::builder().status(StatusCode::from_u16(status).unwrap());
-                for (name, value) in headers {
-                    response = response.header(name, value);
-                }
-                response.body(body).unwrap()
-            }
-        });
-        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
-        fake
+    async fn start(fill: impl FnOnce(&mut Self)) -> HttpFake {
+        let mut fake = Self::default();
+        fill(&mut fake);
+        HttpFake::start(move |asked, _| {
+            std::thread::sleep(fake.delay);
+            let Some((status, headers, body)) = fake.answers.get(&asked.path) else { return response(404, &[], "") };
+            let headers: Vec<_> = headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            response(*status, &headers, body)
+        })
+        .await
     }
 }
 
@@ -239,8 +226,8 @@ async fn the_referrers_api_is_read_to_its_last_page() {
         fake.list(&format!("{first}?page=2"), None, &[signature]);
     })
     .await;
-    assert_eq!(told(&fake.host, &image, &rule(&[&key])).await, "verified");
-    let seen = fake.seen.lock().unwrap().clone();
+    assert_eq!(told(fake.host(), &image, &rule(&[&key])).await, "verified");
+    let seen = fake.paths();
     // The old tag, two pages, and two artifacts with their content; the third is not of a type that signs.
     assert_eq!(seen.len(), 7, "{seen:?}");
 }
@@ -255,10 +242,10 @@ async fn what_is_attached_is_looked_at_within_bounds() {
         fake.list(&path, Some(&format!("</v2/acme/web/{path}?page=2>; rel=\"next\"")), &all);
     })
     .await;
-    let told_of_many = told(&fake.host, &image, &rule(&[&key])).await;
+    let told_of_many = told(fake.host(), &image, &rule(&[&key])).await;
     assert!(told_of_many.starts_with("50 signatures are attached to IMAGE"), "{told_of_many}");
     assert!(told_of_many.ends_with("more are attached than are looked at"), "{told_of_many}");
-    assert_eq!(fake.seen.lock().unwrap().len(), 102);
+    assert_eq!(fake.seen().len(), 102);
 
     let endless = Fake::start(|fake| {
         for page in 0..100 {
@@ -268,9 +255,9 @@ async fn what_is_attached_is_looked_at_within_bounds() {
         }
     })
     .await;
-    let told_of_endless = told(&endless.host, &image, &rule(&[&key])).await;
+    let told_of_endless = told(endless.host(), &image, &rule(&[&key])).await;
     assert_eq!(told_of_endless, "no signature is attached to IMAGE; more are attached than are looked at");
-    assert_eq!(endless.seen.lock().unwrap().len(), 11);
+    assert_eq!(endless.seen().len(), 11);
 
     let large = Fake::start(|fake| {
         let mut layer = Layer::bundle(&json!({}));
@@ -279,8 +266,8 @@ async fn what_is_attached_is_looked_at_within_bounds() {
         fake.list(&format!("referrers/{image}"), None, &[large]);
     })
     .await;
-    assert!(told(&large.host, &image, &rule(&[&key])).await.contains("larger than 1048576 bytes"));
-    assert_eq!(large.seen.lock().unwrap().len(), 3, "it is not fetched");
+    assert!(told(large.host(), &image, &rule(&[&key])).await.contains("larger than 1048576 bytes"));
+    assert_eq!(large.seen().len(), 3, "it is not fetched");
 
     let others = Fake::start(|fake| {
         let mut layer = Layer::bundle(&json!({}));
@@ -290,9 +277,9 @@ async fn what_is_attached_is_looked_at_within_bounds() {
         fake.list(&format!("referrers/{image}"), None, &vec![untyped; 200]);
     })
     .await;
-    let told_of_others = told(&others.host, &image, &rule(&[&key])).await;
+    let told_of_others = told(others.host(), &image, &rule(&[&key])).await;
     assert_eq!(told_of_others, "no signature is attached to IMAGE; more are attached than are looked at");
-    assert_eq!(others.seen.lock().unwrap().len(), 52);
+    assert_eq!(others.seen().len(), 52);
 }
 
 #[tokio::test]
@@ -314,7 +301,7 @@ async fn a_registry_that_cannot_be_asked_is_neither_signed_nor_unsigned() {
             fake.put(path, 503, &[("retry-after", "7")], "");
         })
         .await;
-        let error = verify(&client(&fake.host), &fake.host, &image, &rule(&[&key])).await.unwrap_err();
+        let error = verify(&client(fake.host()), fake.host(), &image, &rule(&[&key])).await.unwrap_err();
         assert_eq!(error.retry_after.unwrap().milliseconds(), 7000, "{broken}");
     }
 }
@@ -326,7 +313,7 @@ async fn what_somebody_pushed_under_the_tags_of_signatures_only_counts_as_no_sig
     for path in [tag.clone(), format!("{tag}.sig")] {
         for body in ["", "{}", "null", r#"{"schemaVersion":2,"manifests":7,"layers":7}"#] {
             let fake = Fake::start(|fake| fake.put(&path, 200, &[], body)).await;
-            let told = told(&fake.host, &image, &rule(&[&key])).await;
+            let told = told(fake.host(), &image, &rule(&[&key])).await;
             assert!(told.contains("unreadable") && told.contains("OCI specification"), "{path} {body}: {told}");
         }
     }
@@ -338,7 +325,7 @@ async fn what_somebody_pushed_under_the_tags_of_signatures_only_counts_as_no_sig
         fake.list(&format!("referrers/{image}"), None, &[referrer]);
     })
     .await;
-    assert!(told(&gone.host, &image, &rule(&[&key])).await.contains("its content is not in the registry"));
+    assert!(told(gone.host(), &image, &rule(&[&key])).await.contains("its content is not in the registry"));
 }
 
 #[tokio::test]
@@ -353,7 +340,52 @@ async fn other_bytes_than_a_digest_says_are_an_error() {
             answer.2.push(' ');
         })
         .await;
-        let error = verify(&client(&fake.host), &fake.host, &image, &rule(&[&key])).await.unwrap_err();
+        let error = verify(&client(fake.host()), fake.host(), &image, &rule(&[&key])).await.unwrap_err();
         assert!(error.to_string().contains("other content than its digest says"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_registry_without_the_referrers_api_may_say_so_in_many_ways() {
+    let (image, key) = (digest_of("image"), SigningKey::p256());
+    let signature = Layer::bundle(&key.bundle(&statement(&image, COSIGN_SIGNATURE)));
+    let list = format!("referrers/{image}");
+    for (status, page) in [(400, ""), (404, ""), (404, "text/html"), (405, ""), (406, ""), (200, "text/html")] {
+        let fake = Fake::start(|fake| {
+            let referrer = fake.attach(&signature);
+            fake.list(&format!("manifests/{}", image.replace(':', "-")), None, &[referrer]);
+            fake.put(&list, status, &[("content-type", page)], "");
+        })
+        .await;
+        assert_eq!(told(fake.host(), &image, &rule(&[&key])).await, "verified", "{status} {page}");
+        // Not in the middle of a list: then it has the API.
+        let fake = Fake::start(|fake| {
+            let referrer = fake.attach(&signature);
+            fake.list(&format!("manifests/{}", image.replace(':', "-")), None, &[referrer]);
+            fake.list(&list, Some("</x?page=2>; rel=\"next\""), &[]);
+            fake.put(&format!("{list}?page=2"), status, &[("content-type", page)], "");
+        })
+        .await;
+        verify(&client(fake.host()), fake.host(), &image, &rule(&[&key])).await.unwrap_err();
+    }
+    let forbidden = Fake::start(|fake| fake.put(&list, 403, &[], "")).await;
+    verify(&client(forbidden.host()), forbidden.host(), &image, &rule(&[&key])).await.unwrap_err();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_registry_is_not_waited_for_signature_by_signature() {
+    let (image, key) = (digest_of("image"), SigningKey::p256());
+    let fake = Fake::start(|fake| {
+        let all: Vec<Value> = (0..40).map(|n| fake.attach(&Layer::bundle(&json!({ "number": n })))).collect();
+        fake.list(&format!("referrers/{image}"), None, &all);
+        fake.delay = Duration::from_millis(100);
+    })
+    .await;
+    let transport = TransportSettings { timeout: Duration::from_millis(500), ..TransportSettings::default() };
+    let settings = RegistrySettings { transport, ..RegistrySettings::default() };
+    let client = OciRegistries::new(BTreeMap::from([(fake.host().to_owned(), settings)])).unwrap();
+    let error = verify(&client, fake.host(), &image, &rule(&[&key])).await.unwrap_err();
+    assert!(error.to_string().contains("too slow: not all signatures were read after 2 s"), "{error}");
+    let seen = fake.seen().len();
+    assert!((5..=21).contains(&seen), "{seen} of 82");
 }

@@ -9,9 +9,9 @@ use std::fmt::Write as _;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
-use tagboat_model::Digest;
+use tagboat_model::{Digest, shown};
 
-use crate::{keys::PublicKey, reason::Rejection, reason::shown};
+use crate::{keys::PublicKey, reason::Rejection};
 
 /// What cosign 3 writes when it signs an image.
 const COSIGN_SIGNATURE: &str = "https://sigstore.dev/cosign/sign/v1";

@@ -20,11 +20,11 @@ use sigstore_verify::{
         encoding::{CanonicalizedBody, LogIndex, LogKeyId, SignedTimestamp},
     },
 };
-use tagboat_model::{Digest, Timestamp};
+use tagboat_model::{Digest, Timestamp, shown};
 
 use crate::{
     bundle::{self, Counts},
-    reason::{Rejection, TrustRootError, shown},
+    reason::{Rejection, TrustRootError},
     rule::Signer,
 };
 

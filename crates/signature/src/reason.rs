@@ -1,6 +1,6 @@
 //! Every sentence about signatures that people read.
 
-use tagboat_model::Digest;
+use tagboat_model::{Digest, shown};
 use thiserror::Error;
 
 /// Why a rule cannot be satisfied by anything.
@@ -105,16 +105,6 @@ impl Rejection {
     }
 }
 
-/// Anybody who may push can attach things, so what they say is cut and cleaned before people read it.
-pub(crate) fn shown(text: &str) -> String {
-    const LONGEST: usize = 200;
-    let mut short: String = text.chars().take(LONGEST).map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if text.chars().nth(LONGEST).is_some() {
-        short.push('…');
-    }
-    short
-}
-
 /// Why an image counts as unsigned: one sentence about everything that was attached to it.
 #[must_use]
 pub fn explain(digest: &Digest, rejections: &[Rejection]) -> String {
@@ -169,11 +159,5 @@ mod tests {
         );
         let many: Vec<Rejection> = (0..5).map(|number| Rejection::unreadable(number.to_string())).collect();
         assert!(tell(&many).ends_with("1 unreadable (2); and others"), "{}", tell(&many));
-    }
-
-    #[test]
-    fn what_others_wrote_is_cut_and_cleaned() {
-        assert_eq!(shown("a\nb\u{1b}[31m"), "a b [31m");
-        assert_eq!(shown(&"ä".repeat(500)).chars().count(), 201);
     }
 }

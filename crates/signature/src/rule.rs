@@ -1,12 +1,12 @@
 //! A rule, read: keys parsed, patterns compiled.
 
 use regex::{Regex, RegexBuilder};
-use tagboat_model::{Identity, SignatureRule};
+use tagboat_model::{Identity, SignatureRule, shown};
 
 use crate::{
     keyless::TrustRoot,
     keys::PublicKey,
-    reason::{Rejection, RuleError, shown},
+    reason::{Rejection, RuleError},
 };
 
 /// Bytes of a compiled pattern. Matching takes linear time, so size is all that needs a bound.

@@ -4,9 +4,9 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
-use tagboat_model::Digest;
+use tagboat_model::{Digest, shown};
 
-use crate::{keys::PublicKey, reason::Rejection, reason::shown};
+use crate::{keys::PublicKey, reason::Rejection};
 
 /// What the payload must say it is.
 const TYPE: &str = "cosign container image signature";

@@ -232,3 +232,8 @@ fn a_trust_root_is_whole_or_refused() {
     let error = Verifier::new(&digest, &rule, None, now()).unwrap_err();
     assert!(error.to_string().starts_with("no trust root is configured"));
 }
+
+#[test]
+fn the_trust_root_of_the_public_instance_can_be_read() {
+    TrustRoot::public_good().unwrap();
+}

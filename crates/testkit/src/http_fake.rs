@@ -1,4 +1,5 @@
-//! A server made of a function: for answers that no real server gives, and for endpoints of vendors.
+//! A server made of a function: a registry, token server or proxy with answers that no real one gives, and endpoints of
+//! vendors.
 
 use std::{
     fmt,
@@ -8,7 +9,7 @@ use std::{
 use axum::{
     body::to_bytes,
     extract::Request,
-    http::{HeaderMap, Response},
+    http::{HeaderMap, Response, StatusCode},
 };
 
 /// What the server was asked.
@@ -16,7 +17,7 @@ use axum::{
 pub struct Asked {
     /// `GET`, `POST`, …
     pub method: String,
-    /// Path and query.
+    /// Path and query; the whole address when it is asked as a proxy.
     pub path: String,
     /// All headers.
     pub headers: HeaderMap,
@@ -88,9 +89,35 @@ impl HttpFake {
         self.seen.lock().unwrap().clone()
     }
 
+    /// The paths of everything that was asked so far, in order.
+    #[must_use]
+    pub fn paths(&self) -> Vec<String> {
+        self.seen().into_iter().map(|asked| asked.path).collect()
+    }
+
+    /// The paths of requests that carried credentials.
+    #[must_use]
+    pub fn paths_with_credentials(&self) -> Vec<String> {
+        let with = self.seen().into_iter().filter(|asked| asked.headers.contains_key("authorization"));
+        with.map(|asked| asked.path).collect()
+    }
+
     /// How many requests had a path that starts like this.
     #[must_use]
     pub fn count(&self, path: &str) -> usize {
         self.seen().iter().filter(|asked| asked.path.starts_with(path)).count()
     }
+}
+
+/// An answer.
+///
+/// # Panics
+/// When a header or the status is none.
+#[must_use]
+pub fn response(status: u16, headers: &[(&str, &str)], body: &str) -> Response<String> {
+    let mut response = Response::builder().status(StatusCode::from_u16(status).unwrap());
+    for (name, value) in headers {
+        response = response.header(*name, *value);
+    }
+    response.body(body.to_owned()).unwrap()
 }

@@ -7,7 +7,6 @@
 
 mod authority;
 mod docker_registry;
-mod fake_registry;
 mod fault_proxy;
 mod git_server;
 mod git_work;
@@ -22,11 +21,10 @@ pub mod world;
 
 pub use authority::{Authority, Flaw, Signer};
 pub use docker_registry::{DockerRegistry, REGISTRY_PASSWORDS, REGISTRY_USER};
-pub use fake_registry::{FakeRegistry, response};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use git_server::GitServer;
 pub use git_work::{BareRepository, git};
-pub use http_fake::{Asked, HttpFake};
+pub use http_fake::{Asked, HttpFake, response};
 pub use process::{Process, free_port, wait_for_port};
 pub use ssh_server::SshServer;
 pub use token_server::TokenServer;

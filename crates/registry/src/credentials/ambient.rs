@@ -124,6 +124,10 @@ pub(super) async fn fetch(
     environment: &Environment,
 ) -> Result<AmbientCredential, Fault> {
     let tunnel = plain_http && is_loopback(registry);
+    if plain_http && !tunnel {
+        // Not even asked for: the exchange of some clouds goes to the registry.
+        return Err(super::open(registry));
+    }
     let mut found = match cloud {
         #[cfg(feature = "ecr")]
         Cloud::Ecr => super::ecr::fetch(links, registry, environment).await?,

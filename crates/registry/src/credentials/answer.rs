@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use reqwest::{
-    RequestBuilder,
+    RequestBuilder, StatusCode,
     header::{self, HeaderMap},
 };
 use serde::de::DeserializeOwned;
@@ -49,7 +49,9 @@ pub(super) async fn json<T: DeserializeOwned>(
     if !status.is_success() {
         let code = error_code(&body).map(|code| format!(", {code}")).unwrap_or_default();
         let fault = Fault::new(format!("{what} gives no credential (status {}{code})", status.as_u16()));
-        return Err(fault.not_before(retry_after(&headers, jiff::Timestamp::now())));
+        let fault = fault.not_before(retry_after(&headers, jiff::Timestamp::now()));
+        // Without a credential none of the registry's images can be asked for.
+        return Err(if status == StatusCode::TOO_MANY_REQUESTS { fault.of_host() } else { fault });
     }
     // The cause is left out: it may quote the body.
     let value = serde_json::from_slice(&body)

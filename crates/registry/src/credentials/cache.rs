@@ -75,7 +75,8 @@ impl<V: Clone> Cache<V> {
         match fetch.await {
             Ok((value, life)) => {
                 let since = Instant::now();
-                let until = life.map(|life| since + life - MARGIN.min(life / 10));
+                // A life beyond what the clock can hold is nonsense: the value is not kept.
+                let until = life.map(|life| since.checked_add(life - MARGIN.min(life / 10)).unwrap_or(since));
                 *state = State::Kept { value: value.clone(), since, until };
                 Ok(value)
             }
@@ -133,6 +134,8 @@ mod tests {
         assert_eq!(cache.peek("a").await, None, "it has ended");
         assert_eq!(get(&cache, "a", None, 5, hour).await, 5);
         assert_eq!((cache.peek("a").await, cache.peek("b").await), (Some(5), None));
+        assert_eq!(get(&cache, "c", None, 6, Duration::MAX).await, 6);
+        assert_eq!(cache.peek("c").await, None, "nothing lasts so long");
     }
 
     #[tokio::test]

@@ -139,7 +139,8 @@ pub(super) async fn fetch(
     Ok(AmbientCredential { user: user.to_owned(), password: password.to_owned().into(), lifetime })
 }
 
-/// The chain as AWS documents it: environment, web identity, shared files, container, machine.
+/// The chain as AWS documents it: environment, web identity, shared files, container, machine. A place that is configured
+/// and fails is the end of it: the next one may be somebody else, as the node's role is to a pod with a role of its own.
 async fn credential(context: &Context) -> Result<Credential, Fault> {
     let places: [(&str, Box<dyn ProvideCredentialDyn<Credential = Credential>>); 5] = [
         ("the environment", Box::new(EnvCredentialProvider::new())),
@@ -148,18 +149,18 @@ async fn credential(context: &Context) -> Result<Credential, Fault> {
         ("the container's endpoint", Box::new(ECSCredentialProvider::new())),
         ("the metadata of the machine", Box::new(IMDSv2CredentialProvider::new())),
     ];
-    let mut tried = Vec::new();
     for (place, provider) in places {
         match provider.provide_credential_dyn(context).await {
             Ok(Some(credential)) => return Ok(credential),
             Ok(None) => {}
             // Only its kind: the texts of that library quote bodies.
-            Err(error) => tried.push(format!("{place} ({})", error.kind())),
+            Err(error) => {
+                let detail = format!("this machine has no credential of AWS: it failed at {place} ({})", error.kind());
+                return Err(Fault::new(detail));
+            }
         }
     }
-    let tried =
-        if tried.is_empty() { "nowhere was one".to_owned() } else { format!("it failed at {}", tried.join(", ")) };
-    Err(Fault::new(format!("this machine has no credential of AWS: {tried}")))
+    Err(Fault::new("this machine has no credential of AWS: nowhere was one"))
 }
 
 async fn sign(

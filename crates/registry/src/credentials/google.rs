@@ -20,6 +20,8 @@ use crate::client::Fault;
 
 const METADATA_HOST: &str = "metadata.google.internal";
 const TOKEN_PATH: &str = "computeMetadata/v1/instance/service-accounts/default/token";
+/// What Google documents. Whatever the answer says: it is asked for again, and one that was withdrawn is used no longer.
+const LONGEST_LIFE: Duration = Duration::from_secs(3600);
 /// A key file has no end that we know; it is read again after this time.
 const KEY_FILE_LIFE: Duration = Duration::from_secs(600);
 
@@ -51,7 +53,7 @@ pub(super) async fn fetch(links: &Links, tunnel: bool, environment: &Environment
     // Without the header the server refuses: it keeps requests away that others made us send.
     let request = links.to(&url).get(url.clone()).header("Metadata-Flavor", "Google");
     let (token, _): (Token, _) = answer::json("the metadata server of Google", request).await?;
-    let lifetime = answer::seconds(&token.expires_in).unwrap_or_default();
+    let lifetime = answer::seconds(&token.expires_in).unwrap_or_default().min(LONGEST_LIFE);
     Ok(AmbientCredential { user: "oauth2accesstoken".to_owned(), password: token.access_token, lifetime })
 }
 

@@ -81,6 +81,13 @@ impl Identity {
     }
 }
 
+/// Nobody on the way may read a credential. On this machine nobody is on the way.
+pub(crate) fn open(host: &str) -> Fault {
+    Fault::new(format!(
+        "{host} is reached over http, where everybody on the way can read the credential, so it is not sent; use https, or no credential"
+    ))
+}
+
 /// Looks credentials up, and keeps what is costly to get.
 pub(crate) struct Identities {
     environment: Environment,

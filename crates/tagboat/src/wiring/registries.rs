@@ -82,6 +82,7 @@ fn settings(file: &ServerFile) -> Result<BTreeMap<String, RegistrySettings>, Fai
         let one = RegistrySettings {
             credentials: credentials(&whose, registry)?.unwrap_or_else(|| default_credentials(file)),
             plain_http: registry.plain_http,
+            insecure: registry.insecure,
             token_servers: registry.token_servers.clone(),
             transport: transport(&whose, registry)?,
         };
