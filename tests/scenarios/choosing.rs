@@ -52,8 +52,16 @@ async fn a_young_version_is_taken_when_it_is_old_enough_without_another_event() 
     world.registry.push_image("acme/web", "1.5.0", "young").await;
     explained(&world, "1.5.0 is younger than 4s; it is old enough from").await;
     assert_eq!(world.config.commits(), 2);
+    let event = world.wait_for_event("web", "1.5.0", 1).await;
     world.wait_for_commits(3).await;
     assert!(world.config.file("apps/dev/kustomization.yaml").contains("newTag: \"1.5.0\""));
+    // Whoever asks about the event is told of the commit too.
+    world
+        .wait("the answer to the event", async |world| {
+            let output = world.run(&["explain", &event, "--config", "tagboat.yaml"]);
+            String::from_utf8(output.stdout).unwrap().contains("1.5.0 is the best tag that semver")
+        })
+        .await;
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use crate::{
     address::is_loopback,
     authentication::{Asked, Authentication, Authorization, Known},
     challenge::Challenge,
-    credentials::{Credentials, Environment},
+    credentials::{Credentials, Environment, error_code},
     fault::Nature,
     lane::Lanes,
     manifest,
@@ -24,7 +24,7 @@ use crate::{
 
 /// Manifests are bounded by the specification at 4 MiB; configurations and tokens are smaller.
 const LARGEST_BODY: usize = 4 * 1024 * 1024;
-/// Bodies of refusals and redirects, which nobody looks at.
+/// Bodies of refusals and redirects, of which only a code is looked at.
 const LARGEST_REFUSAL: usize = 64 * 1024;
 const MOST_REDIRECTS: usize = 3;
 
@@ -271,14 +271,15 @@ async fn exchange(request: reqwest::RequestBuilder, url: &Url, largest: usize) -
     }
     let body = match status.is_success() {
         true => body(answer, largest).await?,
-        // Read to keep the connection. The status alone says what there is to say.
-        false => body(answer, LARGEST_REFUSAL).await.map(|_| Vec::new()).unwrap_or_default(),
+        // Read to keep the connection, and for the code of what is not there.
+        false => body(answer, LARGEST_REFUSAL).await.unwrap_or_default(),
     };
     Ok(Answer { status, headers, body, url: url.clone(), spent: Duration::ZERO })
 }
 
 /// Statuses that are no answer become faults with what to do. That something is not there is believed from the
-/// registry itself alone: where it sends us to may lag behind it, and a proxy before it may have lost its way.
+/// registry itself, and from where it sends us to only in the words of registries: a store may lag behind, and a proxy may
+/// have lost its way.
 fn check(registry: &str, request: Request<'_>, answer: Answer) -> Result<Answer, Fault> {
     let known = answer.status == StatusCode::NOT_MODIFIED && request.ask.etag.is_some();
     if answer.status.is_success() || known || request.ask.answers.contains(&answer.status) {
@@ -287,8 +288,8 @@ fn check(registry: &str, request: Request<'_>, answer: Answer) -> Result<Answer,
     let (host, code) = (host_and_port(&answer.url), answer.status.as_u16());
     let is_own = answer.url.origin() == request.own.origin();
     match answer.status {
-        StatusCode::NOT_FOUND if !is_own => Err(Fault::new(format!(
-            "{registry} redirects to {host}, which answered with status 404; only the registry itself is believed that something is not there"
+        StatusCode::NOT_FOUND if !is_own && !says_unknown(&answer.body) => Err(Fault::new(format!(
+            "{registry} redirects to {host}, which answered with status 404; only a registry is believed that something is not there"
         ))),
         StatusCode::NOT_FOUND if is_page(&answer.headers) => Err(Fault::new(format!(
             "{host} answered with status 404 and a page for people, as a proxy does that does not know the registry; is it up, and is its name right?"
@@ -300,6 +301,12 @@ fn check(registry: &str, request: Request<'_>, answer: Answer) -> Result<Answer,
         }
         _ => Err(Fault::of_answer(registry, answer.status, &answer.headers)),
     }
+}
+
+/// The codes of the OCI distribution specification 1.1, "Error Codes".
+fn says_unknown(body: &[u8]) -> bool {
+    let code = error_code(body);
+    matches!(code.as_deref(), Some("MANIFEST_UNKNOWN" | "NAME_UNKNOWN" | "BLOB_UNKNOWN"))
 }
 
 fn is_page(headers: &HeaderMap) -> bool {

@@ -200,7 +200,7 @@ async fn an_index_is_an_image_only_with_an_image_that_is_there() {
 }
 
 #[tokio::test]
-async fn only_the_registry_itself_is_believed_that_a_tag_is_not_there() {
+async fn only_registries_are_believed_that_a_tag_is_not_there() {
     for (kind, words) in [
         ("text/html", "a page for people"),
         ("Text/HTML; charset=utf-8", "a page for people"),
@@ -215,8 +215,15 @@ async fn only_the_registry_itself_is_believed_that_a_tag_is_not_there() {
             words => assert!(answer.unwrap_err().to_string().contains(words), "{kind}"),
         }
     }
+    // Where a registry sends us to another one, that one says it in the words of registries.
+    let unknown = r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"no such tag"}]}"#;
+    let region = HttpFake::start(move |_, _| response(404, &[("content-type", "application/json")], unknown)).await;
+    let target = format!("http://{}/x", region.host());
+    let fake = HttpFake::start(move |_, _| response(307, &[("location", &target)], "")).await;
+    let client_of_region = client(fake.host(), RegistrySettings::default());
+    assert_eq!(client_of_region.describe(&image(fake.host()), &tag("1")).await.unwrap(), None);
     for (status, words) in [
-        (404, "only the registry itself is believed that something is not there"),
+        (404, "only a registry is believed that something is not there"),
         (403, "which refuses the request (status 403)"),
         (401, "which refuses the request (status 401)"),
     ] {

@@ -1,6 +1,6 @@
 //! `cargo xtask fuzz`: LLVM's fuzzer over the targets in `tests/fuzz`, without further tools and on stable Rust.
 
-use std::{path::Path, process::Command};
+use std::{fs::File, path::Path, process::Command};
 
 use crate::run;
 
@@ -45,13 +45,23 @@ pub(crate) fn run_target(target: &str, seconds: u64) -> Result<(), String> {
     ]);
     command.arg("--target-dir").arg(folder).env("RUSTFLAGS", COVERAGE).arg("--").arg(&corpus);
     let artifacts = format!("-artifact_prefix={}/", folder.display());
-    run(command.args([
+    command.args([
         &format!("-max_total_time={seconds}"),
         "-max_len=512",
         "-timeout=5",
         "-rss_limit_mb=512",
         &artifacts,
-    ]))
+    ]);
+    // It tells of every input that takes a new branch, on standard error.
+    let log = folder.join(format!("{target}.log"));
+    let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;
+    let result = run(command.stderr(file));
+    let told = std::fs::read_to_string(&log).unwrap_or_default();
+    match &result {
+        Ok(()) => told.lines().filter(|line| line.starts_with("Done ")).for_each(|line| eprintln!("{line}")),
+        Err(_) => told.lines().rev().take(30).collect::<Vec<_>>().iter().rev().for_each(|line| eprintln!("{line}")),
+    }
+    result
 }
 
 /// The platform that this machine compiles for.
