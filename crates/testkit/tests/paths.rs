@@ -92,7 +92,7 @@ struct World {
 }
 
 struct Config {
-    settings: String,
+    settings: Mutex<String>,
     /// The file by its commit, oldest first.
     commits: Mutex<Vec<(CommitId, Vec<u8>)>>,
 }
@@ -141,7 +141,7 @@ impl Repository for Config {
     async fn read(&self, blobs: &[BlobId], _: usize) -> Result<Vec<Option<Vec<u8>>>, RepositoryError> {
         let commits = self.commits.lock().unwrap();
         let read = |blob: &BlobId| match blob.0.as_str() {
-            "settings" => Some(self.settings.clone().into_bytes()),
+            "settings" => Some(self.settings.lock().unwrap().clone().into_bytes()),
             id => commits.iter().find(|(commit, _)| commit.as_str() == id).map(|(_, bytes)| bytes.clone()),
         };
         Ok(blobs.iter().map(read).collect())
@@ -198,6 +198,12 @@ impl World {
     }
 }
 
+fn settings(selection: &str) -> String {
+    format!(
+        "images: [{{ name: web, image: r.example/acme/web, {selection} }}]\nenvironments: [{{ name: dev, paths: [dev], deliver: commit }}]\n"
+    )
+}
+
 /// One engine with its own store and config repository.
 struct Side {
     engine: Engine,
@@ -207,9 +213,7 @@ struct Side {
 
 impl Side {
     fn new(world: &Arc<World>, selection: &str, first: &str, sweep: Duration) -> Self {
-        let settings = format!(
-            "images: [{{ name: web, image: r.example/acme/web, {selection} }}]\nenvironments: [{{ name: dev, paths: [dev], deliver: commit }}]\n"
-        );
+        let settings = Mutex::new(settings(selection));
         let file = format!("image: r.example/acme/web:{first}\n").into_bytes();
         let config = Arc::new(Config { settings, commits: Mutex::new(vec![("0".repeat(40).parse().unwrap(), file)]) });
         let store = Arc::new(MemoryStore::default());
@@ -317,6 +321,23 @@ fn both_paths_move() {
         let runs = same_answer(selection, &[], &pushes.iter().map(batch).collect::<Vec<_>>()).unwrap();
         assert!(runs.contains(expect), "{pushes:?} by {}: {runs}", SELECTIONS[selection].0);
     }
+}
+
+#[test]
+fn an_edited_policy_is_held_against_everything_and_not_only_the_next_event() {
+    let world = Arc::new(World::default());
+    let number = |tag: &str| TAGS.iter().position(|known| *known == tag).unwrap();
+    for tag in ["1.1.0", "2.0.0"] {
+        world.act(&Action::Push(number(tag), None, true));
+    }
+    let side = Side::new(&world, "policy: { semver: { range: '~1.1' } }", "1.1.0", NEVER);
+    side.work(100);
+    assert!(side.runs().contains("web:1.1.0"));
+    *side.config.settings.lock().unwrap() = settings("policy: { semver: { range: '*' } }");
+    world.act(&Action::Push(number("1.2.0"), None, true));
+    side.hear(&world, 1, &"1.2.0".parse().unwrap());
+    side.work(100);
+    assert!(side.runs().contains("web:2.0.0"), "{}", side.runs());
 }
 
 proptest! {
