@@ -110,7 +110,9 @@ impl Engine {
                 let claimed_by = others.into_iter().find(|other| other.image == asked.entry.image);
                 let found = image_facts(&mut inquiry, asked, claimed_by, &events).await?;
                 let environment = facts.environments.iter_mut().find(|it| it.name == asked.environment.name);
-                environment.into_iter().for_each(|environment| environment.images.extend(found.clone()));
+                if let Some(environment) = environment {
+                    environment.images.extend(found);
+                }
             }
             inquiry.forget(entries.iter().map(|entry| &entry.image));
         }

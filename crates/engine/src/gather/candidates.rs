@@ -92,6 +92,10 @@ impl Inquiry<'_> {
         event_tags: &[Tag],
         depth: Depth,
     ) -> Result<Answer, ReconcileError> {
+        let idle = event_tags.is_empty() && !depth.list;
+        if idle && self.waits(&facts.image) {
+            return Ok(Answer::Nothing);
+        }
         let mut tags: Vec<Tag> = event_tags.to_vec();
         if depth.list && lists(&facts.selection) {
             match self.list(&facts).await? {
@@ -110,7 +114,9 @@ impl Inquiry<'_> {
             if let Err(detail) = self.read_all(&facts.image, &together).await {
                 return Ok(Answer::Down(detail));
             }
-            put = self.put_forward(&facts, &tags);
+            if !together.is_empty() {
+                put = self.put_forward(&facts, &tags);
+            }
         }
         let mut unread = self.never_read(&facts, &put.unplaced);
         if depth.build_times && !unread.is_empty() {
@@ -131,10 +137,6 @@ impl Inquiry<'_> {
         facts.further = put.further;
         facts.passed_over = [put.passed_over, no_images].concat();
         let mut wanted = put.wanted;
-        let idle = event_tags.is_empty() && !depth.list;
-        if idle && self.waits(&facts.image) {
-            return Ok(Answer::Nothing);
-        }
         if self.is_settled(&facts) {
             // What runs already needs no second look unless somebody speaks of it; a followed tag does, since only
             // its digest moves. Where going down is permitted it does too, lest a lesser tag win for being asked alone.

@@ -43,7 +43,7 @@ pub(super) async fn ask(
         current: question.current.clone(),
         now: question.now,
     };
-    while let Some((best, _)) = ageless.judge(&tags).selected {
+    while let Some(best) = ageless.best(&tags) {
         if refused.len() >= MOST_TAGS_ASKED {
             break;
         }

@@ -9,7 +9,7 @@ use std::{collections::BTreeSet, io::Read as _, path::Path};
 
 use serde_json::json;
 use tagboat_model::{Digest, Reason, SignatureRule, Tag, Timestamp};
-use tagboat_policy::{Considered, Known, Selection};
+use tagboat_policy::{Circumstances, Considered, Known, Selection};
 use tagboat_ports::Clock as _;
 use tagboat_promotion::Verify;
 use tagboat_settings::{public_keys, read_policy_file};
@@ -62,14 +62,27 @@ pub(crate) async fn run(arguments: &PolicyTest) -> Result<Code, Failure> {
 impl Question {
     /// Judge by what is known of the tags, without asking anybody.
     fn judge(&self, tags: &[Considered]) -> Answer {
-        let unknown = Known::default();
-        let known = |tag: &Tag| tags.iter().find(|it| it.tag == *tag).map_or(&unknown, |found| &found.known);
-        let current = self.current.as_ref().map(|tag| (tag, known(tag)));
-        let consideration = self.selection.consider(tags, tagboat_policy::Circumstances { current, now: self.now });
+        let current = self.current(tags);
+        let consideration = self.selection.consider(tags, self.circumstances(current.as_ref()));
         Answer {
             selected: consideration.selected().map(|tag| (tag.clone(), None)),
             reasons: consideration.reasons().collect(),
         }
+    }
+
+    /// The best tag alone, without a sentence for each.
+    fn best(&self, tags: &[Considered]) -> Option<Tag> {
+        let current = self.current(tags);
+        self.selection.consider(tags, self.circumstances(current.as_ref())).selected().cloned()
+    }
+
+    fn current(&self, tags: &[Considered]) -> Option<Considered> {
+        let tag = self.current.clone()?;
+        Some(tags.iter().find(|it| it.tag == tag).cloned().unwrap_or_else(|| tag.into()))
+    }
+
+    fn circumstances<'c>(&self, current: Option<&'c Considered>) -> Circumstances<'c> {
+        Circumstances { current: current.map(|current| (&current.tag, &current.known)), now: self.now }
     }
 }
 
