@@ -105,7 +105,10 @@ impl Selection {
             match order.compare(&place, current) {
                 Ordering::Less if !self.allow_downgrade => return Err(Verdict::BelowCurrent),
                 // Another name of what runs is not newer.
-                Ordering::Equal if *tag != considered.tag => return Err(Verdict::EqualToCurrent),
+                // Where going down is permitted it comes next, should what runs be gone, and before anything lower.
+                Ordering::Equal if *tag != considered.tag && !self.allow_downgrade => {
+                    return Err(Verdict::EqualToCurrent);
+                }
                 _ => {}
             }
             if self.is_too_far(&place, current) {
@@ -148,9 +151,13 @@ impl Consideration<'_> {
 
     fn newer_first(&self, left: usize, right: usize) -> Ordering {
         let (Some(a), Some(b)) = (self.place(left), self.place(right)) else { return Ordering::Equal };
+        let current = self.circumstances.current.map(|(tag, _)| tag);
+        let is_other = |index: usize| self.tags.get(index).map(|considered| &considered.tag) != current;
         let spelling = |index: usize, place| self.selection.spelling(self.tags.get(index), place);
         let newer = self.selection.policy.order().compare(b, a);
-        newer.then_with(|| spelling(left, a).cmp(&spelling(right, b)))
+        newer
+            .then_with(|| is_other(left).cmp(&is_other(right)))
+            .then_with(|| spelling(left, a).cmp(&spelling(right, b)))
     }
 
     fn verdicts(&self) -> impl Iterator<Item = Verdict> {

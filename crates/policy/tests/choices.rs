@@ -133,6 +133,10 @@ fn of_one_place_the_plainest_spelling_wins() {
     }
     let runs = show(&semver("*"), &plain("1.5.0 v1.5.0"), Some("v1.5.0"));
     assert_eq!(runs.lines().next(), Some("v1.5.0"), "another name of what runs is not newer");
+    let down = Selection { allow_downgrade: true, ..semver("*") };
+    for (list, expect) in [("1.4.0 1.5.0 v1.5.0", "v1.5.0"), ("1.4.0 1.5.0", "1.5.0")] {
+        assert_eq!(show(&down, &plain(list), Some("v1.5.0")).lines().next(), Some(expect), "and nothing lower: {list}");
+    }
     insta::assert_snapshot!(show(&semver("*"), &plain("1.5.0 v1.5.0"), None), @r#"
     1.5.0
     1.5.0 is the best tag that semver `*` admits

@@ -324,6 +324,15 @@ fn both_paths_move() {
 }
 
 #[test]
+fn another_name_of_what_ran_comes_before_anything_lower_when_that_is_gone() {
+    let number = |tag: &str| TAGS.iter().position(|known| *known == tag).unwrap();
+    let push = |tag| (vec![Action::Push(number(tag), None, true)], 0);
+    let gone = (vec![Action::Delete(number("1.2.0"))], 0);
+    let runs = same_answer(2, &[], &[push("1.2.0"), push("01.2.0"), gone, push("1.0.0")]).unwrap();
+    assert!(runs.contains("web:01.2.0"), "{runs}");
+}
+
+#[test]
 fn an_edited_policy_is_held_against_everything_and_not_only_the_next_event() {
     let world = Arc::new(World::default());
     let number = |tag: &str| TAGS.iter().position(|known| *known == tag).unwrap();
