@@ -125,18 +125,18 @@ async fn an_error_in_the_repository_file_stops_changes_until_it_is_mended() {
 async fn one_image_that_cannot_be_edited_does_not_stop_another() {
     let world = over_http().await;
     world.wait_until_started().await;
-    let folded = format!("image: >-\n  {}/acme/worker:main\n", world.registry.host());
-    world.config.commit_as_person("Fold it", &[("apps/dev/worker.yaml", &folded)]);
+    let split = format!("image: {{repository: {}/acme/worker, tag: main}}\n", world.registry.host());
+    world.config.commit_as_person("Split it", &[("apps/dev/worker.yaml", &split)]);
     world.registry.push_image("acme/worker", "main", "worker-1").await;
     world.registry.push_image("acme/web", "1.5.0", "web-1.5.0").await;
     world.wait_for_commits(3).await;
     world
         .wait("the reason", async |world| {
-            world.get("/api/v1/branches").await["branches"][0]["problem"].to_string().contains("block scalar")
+            world.get("/api/v1/branches").await["branches"][0]["problem"].to_string().contains("there is no key for the digest")
         })
         .await;
     assert!(world.config.file("apps/dev/kustomization.yaml").contains("newTag: \"1.5.0\""));
-    assert_eq!(world.config.file("apps/dev/worker.yaml"), folded);
+    assert_eq!(world.config.file("apps/dev/worker.yaml"), split);
 }
 
 #[tokio::test]

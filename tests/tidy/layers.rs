@@ -11,7 +11,7 @@ const PURE: [(&str, &[&str]); 7] = [
     ("tagboat-model", &["serde", "thiserror", "schemars", "jiff"]),
     ("tagboat-intake", &["serde", "serde_json", "thiserror", "hmac", "sha2", "subtle", "base64", "secrecy", "globset"]),
     ("tagboat-policy", &["serde", "thiserror", "schemars", "semver", "regex"]),
-    ("tagboat-manifest", &["thiserror", "granit-parser", "memchr"]),
+    ("tagboat-manifest", &["serde_json", "thiserror", "granit-parser", "memchr", "regex", "toml_edit"]),
     ("tagboat-promotion", &["serde", "serde_json", "thiserror", "globset", "sha2"]),
     ("tagboat-settings", &["serde", "serde_json", "thiserror", "schemars", "serde-saphyr", "strsim"]),
     (
@@ -71,7 +71,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
 ];
 
 /// One door each to the outside.
-const DOORS: [(&str, &[&str]); 11] = [
+const DOORS: [(&str, &[&str]); 12] = [
     ("gix", &["tagboat-repository"]),
     ("gix-pack", &["tagboat-repository"]),
     ("sqlx", &["tagboat-store"]),
@@ -85,6 +85,7 @@ const DOORS: [(&str, &[&str]); 11] = [
     ("axum", &["tagboat-server", "tagboat", "tagboat-testkit"]),
     ("clap", &["tagboat", "xtask"]),
     ("granit-parser", &["tagboat-manifest"]),
+    ("toml_edit", &["tagboat-manifest"]),
 ];
 
 fn metadata() -> Metadata {

@@ -5,9 +5,17 @@
 
 use std::collections::BTreeMap;
 
-use tagboat_manifest::{apply, rewrite};
+use tagboat_manifest::{Claim, NewVersion, apply, rewrite};
 use tagboat_model::{Decision, Edit, Outcome, Reason, Version};
 use tagboat_promotion::{Facts, FileChange, ImageFacts};
+
+/// A file as it was read, with what image entries say of places in it.
+pub(crate) struct SourceFile {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) claims: Vec<Claim>,
+}
+
+type Files = BTreeMap<String, SourceFile>;
 
 /// A decision with the files that carry it out; none for a decision to do nothing.
 pub(crate) struct EditedDecision {
@@ -17,7 +25,7 @@ pub(crate) struct EditedDecision {
 
 /// Edit the files for every decision to update, in order. A file that several decisions change contains, for
 /// each, the changes of those before it.
-pub(crate) fn edit(facts: &Facts, files: &BTreeMap<String, Vec<u8>>, decisions: Vec<Decision>) -> Vec<EditedDecision> {
+pub(crate) fn edit(facts: &Facts, files: &Files, decisions: Vec<Decision>) -> Vec<EditedDecision> {
     let images = facts.environments.iter().flat_map(|environment| &environment.images);
     let mut so_far: BTreeMap<String, Vec<Edit>> = BTreeMap::new();
     let mut edited = Vec::new();
@@ -43,7 +51,7 @@ type EditsByFile = BTreeMap<String, Vec<Edit>>;
 fn edit_image(
     image: &ImageFacts,
     version: &Version,
-    files: &BTreeMap<String, Vec<u8>>,
+    files: &Files,
     so_far: &EditsByFile,
 ) -> Result<(EditsByFile, Vec<FileChange>), Reason> {
     let mut edits = so_far.clone();
@@ -51,7 +59,8 @@ fn edit_image(
     for reference in &image.references {
         let refused =
             |detail: String| Reason::CannotEdit { file: reference.file.clone(), line: reference.line, detail };
-        let new = rewrite(reference, version, image.pin).map_err(|refusal| refused(refusal.to_string()))?;
+        let new =
+            rewrite(reference, NewVersion::from(version), image.pin).map_err(|refusal| refused(refusal.to_string()))?;
         if !new.is_empty() {
             touched.entry(&reference.file).or_insert(reference.line);
             edits.entry(reference.file.clone()).or_default().extend(new);
@@ -59,9 +68,10 @@ fn edit_image(
     }
     let change = |(file, line): (&str, usize)| {
         let refused = |detail: String| Reason::CannotEdit { file: file.to_owned(), line, detail };
-        let original = files.get(file).ok_or_else(|| refused("it was not read".to_owned()))?;
+        let source = files.get(file).ok_or_else(|| refused("it was not read".to_owned()))?;
         let wanted = edits.get(file).map_or(&[][..], Vec::as_slice);
-        let bytes = apply(original, wanted).map_err(|refusal| refused(refusal.to_string()))?;
+        let claims: Vec<&Claim> = source.claims.iter().collect();
+        let bytes = apply(file, &source.bytes, wanted, &claims).map_err(|refusal| refused(refusal.to_string()))?;
         Ok(FileChange { path: file.to_owned(), bytes })
     };
     let changes = touched.into_iter().map(change).collect::<Result<Vec<_>, Reason>>()?;
@@ -80,7 +90,7 @@ mod tests {
 
     fn image(name: &str, text: &str) -> ImageFacts {
         let image: tagboat_model::ImageName = format!("r.example/{name}").parse().unwrap();
-        let found = tagboat_manifest::find("a.yaml", text.as_bytes()).unwrap();
+        let found = tagboat_manifest::find("a.yaml", text.as_bytes(), &[]).unwrap().references;
         ImageFacts {
             entry: name.parse().unwrap(),
             references: found.into_iter().filter(|reference| reference.image == image).collect(),
@@ -89,6 +99,7 @@ mod tests {
             pin: Pin::Keep,
             resolved: Vec::new(),
             unreadable: Vec::new(),
+            uneditable: Vec::new(),
             claimed_by: None,
             candidates: vec![Candidate {
                 tag: "1.1.0".parse().unwrap(),
@@ -113,7 +124,8 @@ mod tests {
             images: vec![image("web", text), image("api", text)],
         }];
         let facts = Facts { key, head: "0".repeat(40).parse().unwrap(), now: Timestamp(0), environments };
-        let files = BTreeMap::from([("a.yaml".to_owned(), text.as_bytes().to_vec())]);
+        let source = SourceFile { bytes: text.as_bytes().to_vec(), claims: Vec::new() };
+        let files = BTreeMap::from([("a.yaml".to_owned(), source)]);
         let decisions = decide(&facts);
         edit(&facts, &files, decisions)
     }
@@ -128,9 +140,11 @@ mod tests {
 
     #[test]
     fn what_cannot_be_edited_blocks_its_own_decision_only() {
-        let edited = run(&FILE.replace("image: 'r.example/web", "image: &a 'r.example/web"));
+        let edited = run(&format!(
+            "{FILE}both: {{repository: r.example/web, tag: &a 1.0.0}}\nother: {{repository: x/y, tag: *a}}\n"
+        ));
         assert_eq!((edited[0].decision.outcome, edited[0].files.len()), (Outcome::Blocked, 0));
-        assert!(matches!(edited[0].decision.reasons[0], Reason::CannotEdit { line: 1, .. }));
+        assert!(matches!(edited[0].decision.reasons[0], Reason::CannotEdit { line: 3, .. }));
         assert_eq!((edited[1].decision.outcome, edited[1].files.len()), (Outcome::Update, 1));
     }
 }

@@ -12,7 +12,7 @@ use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
-use tagboat_model::{BranchKey, BranchName, CommitId, ImageName, Pin, Reference, Tag, Timestamp};
+use tagboat_model::{BranchKey, BranchName, CommitId, ImageName, Reference, Tag, Timestamp, Uneditable};
 use tagboat_ports::{EventRecord, FileEntry, Step, Work};
 use tagboat_promotion::{
     Candidate, CandidateState, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts, Verify,
@@ -21,6 +21,7 @@ use tagboat_settings::RepositorySettings;
 
 use crate::{
     ConfigRepository, Engine, ReconcileError,
+    edit::SourceFile,
     gather::{
         candidates::Answer,
         registry::{Inquiry, Looked},
@@ -35,7 +36,7 @@ const IMAGES_AT_ONCE: usize = 32;
 pub(crate) struct Gathered {
     pub(crate) facts: Facts,
     /// The files that hold references, by path.
-    pub(crate) files: BTreeMap<String, Vec<u8>>,
+    pub(crate) files: BTreeMap<String, SourceFile>,
     /// The images that were looked at completely.
     pub(crate) listed: Vec<ImageName>,
     /// The images that were to be, and could not: the next try looks at them again.
@@ -54,6 +55,7 @@ struct Asked<'s> {
     /// As it holds there.
     entry: ImageEntry,
     references: Vec<Reference>,
+    uneditable: Vec<Uneditable>,
     unreadable: Vec<(String, String)>,
 }
 
@@ -82,7 +84,7 @@ impl Engine {
         };
         self.ports.store.set_interests(work, &with_rules(&images, &settings, &environments)).await?;
 
-        let found = files::find(config, &tree, &environments, &images).await?;
+        let found = files::find(config, &tree, &environments, &settings.images).await?;
         let asked = ask(&settings, &environments, &found);
         let references = asked.iter().map(|asked| asked.references.len()).sum();
         self.ports.progress.step(&Step::Gathered {
@@ -188,11 +190,11 @@ fn ask<'s>(settings: &'s RepositorySettings, environments: &[&'s Environment], f
         environments.iter().flat_map(|environment| settings.images.iter().map(move |entry| (*environment, entry)));
     let asked = |(environment, entry): (&'s Environment, &'s ImageEntry)| {
         let entry = entry.within(environment);
-        let mut references = found.references(&environment.name, &entry.image);
-        // A bare name (a base that a kustomization completes, a chart's default) is meant to have no version here.
-        references.retain(|reference| entry.pin != Pin::Keep || reference.is_written_as(entry.pin));
-        let unreadable = found.unreadable(&environment.name, &entry.image);
-        Asked { environment, entry, references, unreadable }
+        let mut references = found.references(&environment.name, &entry);
+        references.retain(|reference| reference.is_versioned(entry.pin));
+        let uneditable = found.uneditable(&environment.name, &entry);
+        let unreadable = found.unreadable(&environment.name, &entry);
+        Asked { environment, entry, references, uneditable, unreadable }
     };
     pairs.map(asked).collect()
 }
@@ -215,6 +217,7 @@ async fn image_facts(
         references: asked.references.clone(),
         resolved: Vec::new(),
         unreadable: asked.unreadable.clone(),
+        uneditable: asked.uneditable.clone(),
         claimed_by: claimed_by.map(|entry| entry.name.clone()),
         candidates: Vec::new(),
         further: 0,
@@ -224,7 +227,8 @@ async fn image_facts(
     };
     if facts.references.is_empty() || facts.claimed_by.is_some() {
         // Nothing to ask the registry for; an event is told why, and silence is enough otherwise.
-        let worth_saying = !event_tags.is_empty() || facts.claimed_by.is_some() || !facts.unreadable.is_empty();
+        let unsafe_places = !facts.unreadable.is_empty() || !facts.uneditable.is_empty();
+        let worth_saying = !event_tags.is_empty() || facts.claimed_by.is_some() || unsafe_places;
         return Ok(worth_saying.then_some(facts));
     }
     let rule = match &asked.entry.verify {

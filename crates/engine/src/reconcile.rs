@@ -116,7 +116,7 @@ impl Engine {
     /// Tell whoever watches what changes in which file.
     fn show_edits(&self, work: &Work, gathered: &Gathered, edited: &[EditedDecision]) {
         let mut now: BTreeMap<&str, &[u8]> =
-            gathered.files.iter().map(|(path, bytes)| (path.as_str(), &bytes[..])).collect();
+            gathered.files.iter().map(|(path, file)| (path.as_str(), &file.bytes[..])).collect();
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         for file in edited.iter().flat_map(|edited| &edited.files) {
             let before = now.insert(&file.path, &file.bytes).map(text).unwrap_or_default();

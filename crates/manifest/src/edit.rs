@@ -1,47 +1,90 @@
-//! From a reference and a version to bytes, and the proof that only the intended value changed.
+//! From a reference and a version to bytes.
 
-use tagboat_model::{Edit, Parts, Pin, Reference, Scalar, Version};
+use tagboat_model::{Digest, Edit, Parts, Pin, Reference, Scalar, ScalarStyle, Tag, Version};
 use thiserror::Error;
 
-use crate::{quote, yaml};
+use crate::{Claim, prove, quote};
 
 /// Why an edit is not made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("{0}")]
-pub struct Refusal(String);
+pub struct Refusal(pub(crate) String);
+
+impl Refusal {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
+    }
+}
+
+/// The version that a reference shall carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NewVersion<'v> {
+    /// Its tag.
+    pub tag: &'v Tag,
+    /// Its digest, where that is known.
+    pub digest: Option<&'v Digest>,
+}
+
+impl<'v> From<&'v Version> for NewVersion<'v> {
+    fn from(version: &'v Version) -> Self {
+        Self { tag: &version.tag, digest: Some(&version.digest) }
+    }
+}
 
 /// The edits that make `reference` carry `version`, written as `pin` says. Empty when it does already.
 ///
 /// # Errors
-/// [`Refusal`] when the file has no place for what is wanted, or a stale digest would stay beside a new tag.
-pub fn rewrite(reference: &Reference, version: &Version, pin: Pin) -> Result<Vec<Edit>, Refusal> {
-    let (tag, digest) = match pin {
-        Pin::Keep => (reference.tag.is_some(), reference.digest.is_some()),
-        Pin::Tag => (true, false),
-        Pin::Digest => (false, true),
-        Pin::TagAndDigest => (true, true),
-    };
+/// [`Refusal`] when the file has no place for what is wanted, a stale digest would stay beside a new tag, or the same
+/// bytes say the version of another image too.
+pub fn rewrite(reference: &Reference, version: NewVersion<'_>, pin: Pin) -> Result<Vec<Edit>, Refusal> {
+    let (tag, digest) = reference.wanted(pin);
     if !tag && !digest {
-        return Err(Refusal("it has neither tag nor digest; write one, or set `pin`".to_owned()));
+        return Err(Refusal::new("it has neither tag nor digest; write one, or set `pin`"));
     }
-    match &reference.parts {
+    if digest && version.digest.is_none() {
+        // The digest belongs to the tag beside it, so what carries the tag is right as it is.
+        if tag && reference.digest.is_some() && reference.tag.as_ref() == Some(version.tag) {
+            return Ok(Vec::new());
+        }
+        return Err(Refusal::new("it carries a digest, and that of the new version is not given"));
+    }
+    let digest = version.digest.filter(|_| digest);
+    let edits = match &reference.parts {
         Parts::Whole(scalar) => {
             let mut value = reference.written_name.clone();
-            if tag {
-                value = format!("{value}:{}", version.tag);
+            value.push_str(&if tag { format!(":{}", version.tag) } else { String::new() });
+            value.push_str(&digest.map(|digest| format!("@{digest}")).unwrap_or_default());
+            replace(scalar, &value)?.into_iter().collect()
+        }
+        Parts::Joined(scalar) => {
+            let digest = digest.map(|digest| format!("@{digest}")).unwrap_or_default();
+            if !tag {
+                return Err(Refusal::new("`pin` asks for the digest alone, but the tag stands in the same value"));
             }
-            if digest {
-                value = format!("{value}@{}", version.digest);
-            }
-            Ok(replace(scalar, &value)?.into_iter().collect())
+            replace(scalar, &format!("{}{digest}", version.tag))?.into_iter().collect()
         }
         Parts::Split { tag: tag_scalar, digest: digest_scalar } => {
             let mut edits = Vec::new();
             edits.extend(part(tag_scalar.as_ref(), tag.then_some(version.tag.as_str()), "tag")?);
-            edits.extend(part(digest_scalar.as_ref(), digest.then_some(version.digest.as_str()), "digest")?);
-            edits.sort_by_key(|edit| edit.span.start);
-            Ok(edits)
+            let digest = digest.map(|digest| digest_text(digest_scalar.as_ref(), digest));
+            edits.extend(part(digest_scalar.as_ref(), digest, "digest")?);
+            edits
         }
+    };
+    if let (Some(other), false) = (reference.shared_with.first(), edits.is_empty()) {
+        return Err(Refusal::new(format!(
+            "the same bytes say the version of {other} too; give each a value of its own"
+        )));
+    }
+    Ok(edits)
+}
+
+/// Charts that want the hexadecimal digits alone get those.
+fn digest_text<'d>(scalar: Option<&Scalar>, digest: &'d Digest) -> &'d str {
+    let bare = scalar.is_some_and(|scalar| !scalar.value.is_empty() && !scalar.value.contains(':'));
+    match digest.as_str().split_once(':') {
+        Some(("sha256", hexadecimal)) if bare => hexadecimal,
+        _ => digest.as_str(),
     }
 }
 
@@ -57,71 +100,42 @@ fn part(scalar: Option<&Scalar>, wanted: Option<&str>, what: &str) -> Result<Opt
     }
 }
 
-fn replace(scalar: &Scalar, value: &str) -> Result<Option<Edit>, Refusal> {
-    if scalar.value == value {
+/// The edit that makes a scalar read as `value`, a text of an image name, tag or digest; nothing when it does already.
+///
+/// # Errors
+/// [`Refusal`] when the scalar has no bytes.
+pub fn replace(scalar: &Scalar, value: &str) -> Result<Option<Edit>, Refusal> {
+    let absent = matches!(scalar.style, ScalarStyle::Absent { .. });
+    if scalar.value == value && !absent {
         return Ok(None);
     }
-    if scalar.anchored {
-        return Err(Refusal("it has an anchor (`&name`), so aliases elsewhere would change with it".to_owned()));
+    if scalar.span.is_empty() && !absent {
+        return Err(Refusal::new("it has no bytes of its own; write the value in quotes"));
     }
-    let text = quote::render(value, scalar.style)
-        .ok_or_else(|| Refusal("it is a block scalar (`|` or `>`); write it on one line".to_owned()))?;
-    if scalar.span.is_empty() {
-        return Err(Refusal("it has no bytes of its own; write the value in quotes".to_owned()));
-    }
-    Ok(Some(Edit { span: scalar.span.clone(), text }))
+    Ok(Some(Edit { span: scalar.span.clone(), text: quote::render(value, &scalar.style) }))
 }
 
-/// Apply edits to a file and prove the result: it parses, and says what it said before except for the edited
-/// values. Edits may come in any order; equal ones count once.
+/// Apply edits to a file and prove the result: it reads as before except for the edited values, and the same places
+/// name the same images. Edits may come in any order; equal ones count once.
 ///
 /// # Errors
 /// [`Refusal`] when edits overlap or the proof fails.
-pub fn apply(original: &[u8], edits: &[Edit]) -> Result<Vec<u8>, Refusal> {
-    let before = std::str::from_utf8(original).map_err(|_| Refusal("the file is not UTF-8 text".to_owned()))?;
+pub fn apply(path: &str, original: &[u8], edits: &[Edit], claims: &[&Claim]) -> Result<Vec<u8>, Refusal> {
+    let before = std::str::from_utf8(original).map_err(|_| Refusal::new("the file is not UTF-8 text"))?;
     let mut edits = edits.to_vec();
     edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
     edits.dedup();
     let mut after = String::with_capacity(before.len() + 64);
     let mut copied = 0;
+    let mut inserted = None;
     for edit in &edits {
-        let kept = before.get(copied..edit.span.start).ok_or_else(|| Refusal("two edits overlap".to_owned()))?;
-        after.push_str(kept);
+        let kept = before.get(copied..edit.span.start).filter(|_| inserted != Some(edit.span.start));
+        after.push_str(kept.ok_or_else(|| Refusal::new("two edits overlap"))?);
         after.push_str(&edit.text);
         copied = edit.span.end;
+        inserted = Some(edit.span.start);
     }
     after.push_str(before.get(copied..).unwrap_or_default());
-    prove(before, &after, &edits)?;
+    prove::prove(path, before, &after, &edits, claims)?;
     Ok(after.into_bytes())
-}
-
-fn prove(before: &str, after: &str, edits: &[Edit]) -> Result<(), Refusal> {
-    let unreadable = |error: crate::Unreadable| Refusal(error.to_string());
-    let (old, new) = (yaml::content(before).map_err(unreadable)?, yaml::content(after).map_err(unreadable)?);
-    let differs = || Refusal("more than the intended value would change".to_owned());
-    if old.len() != new.len() {
-        return Err(differs());
-    }
-    let mut edited = 0;
-    for ((span, was), (new_span, is)) in old.iter().zip(&new) {
-        match edits.iter().find(|edit| edit.span == *span) {
-            None if was == is => {}
-            None => return Err(differs()),
-            Some(edit) => {
-                edited += 1;
-                // Anchor and YAML tag stay, and the new bytes are one scalar: exactly those that were put in.
-                let written = after.get(new_span.clone()).unwrap_or_default();
-                let meaning = edit.text.trim_matches(['"', '\'']);
-                if written != edit.text || !is.ends_with(&format!(" {meaning}")) || kind(was) != kind(is) {
-                    return Err(differs());
-                }
-            }
-        }
-    }
-    if edited == edits.len() { Ok(()) } else { Err(differs()) }
-}
-
-/// Anchor and tag of a scalar's content line.
-fn kind(content: &str) -> Vec<&str> {
-    content.splitn(3, ' ').take(2).collect()
 }

@@ -2,15 +2,17 @@
 
 use tagboat_model::ScalarStyle;
 
-/// The bytes of a scalar that reads back as exactly `value`, a string, under YAML 1.1 and 1.2; `None` for
-/// block scalars, which are not edited. Values are tags, digests and image names, so no escape is needed.
-pub(crate) fn render(value: &str, style: ScalarStyle) -> Option<String> {
+/// The bytes of a scalar that reads back as exactly `value`, a string, under YAML 1.1 and 1.2. Values are tags, digests
+/// and image names, so no escape is needed.
+pub(crate) fn render(value: &str, style: &ScalarStyle) -> String {
+    let plain = || if reads_as_other_than_string(value) { format!("\"{value}\"") } else { value.to_owned() };
     match style {
-        ScalarStyle::DoubleQuoted => Some(format!("\"{value}\"")),
-        ScalarStyle::SingleQuoted => Some(format!("'{value}'")),
-        ScalarStyle::Plain if reads_as_other_than_string(value) => Some(format!("\"{value}\"")),
-        ScalarStyle::Plain => Some(value.to_owned()),
-        ScalarStyle::Block => None,
+        ScalarStyle::DoubleQuoted => format!("\"{value}\""),
+        ScalarStyle::SingleQuoted => format!("'{value}'"),
+        ScalarStyle::Plain => plain(),
+        ScalarStyle::Text => value.to_owned(),
+        ScalarStyle::Absent { before, after } if before.ends_with('"') => format!("{before}{value}{after}"),
+        ScalarStyle::Absent { before, after } => format!("{before}{}{after}", plain()),
     }
 }
 
@@ -73,12 +75,12 @@ mod tests {
             "1:20",
             "on",
         ] {
-            assert_eq!(render(value, ScalarStyle::Plain), Some(format!("\"{value}\"")), "{value}");
+            assert_eq!(render(value, &ScalarStyle::Plain), format!("\"{value}\""), "{value}");
         }
         for value in
             ["1.2.3", "v1.10", "main", "1.5.0-rc.1", "0xyz", "2024.01.02", "a:1", "1e5f", "2024-01", "sha256:12ab"]
         {
-            assert_eq!(render(value, ScalarStyle::Plain), Some(value.to_owned()), "{value}");
+            assert_eq!(render(value, &ScalarStyle::Plain), value, "{value}");
         }
     }
 }

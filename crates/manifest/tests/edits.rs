@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
-use tagboat_manifest::{apply, find, mentions, rewrite};
+use tagboat_manifest::{NewVersion, apply, find, mentions, rewrite};
 use tagboat_model::{Edit, ImageName, Pin, Version};
 
 const OLD_DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
@@ -15,18 +15,18 @@ fn web() -> ImageName {
 /// Update every reference to acme/web and return only the lines that changed, or why nothing did.
 fn update(path: &str, text: &str, tag: &str, pin: Pin) -> String {
     let version = Version { tag: tag.parse().unwrap(), digest: NEW_DIGEST.parse().unwrap() };
-    let references = match find(path, text.as_bytes()) {
-        Ok(references) => references,
+    let references = match find(path, text.as_bytes(), &[]) {
+        Ok(found) => found.references,
         Err(unreadable) => return format!("unreadable: {unreadable}"),
     };
     let mut edits: Vec<Edit> = Vec::new();
     for reference in references.iter().filter(|reference| reference.image == web()) {
-        match rewrite(reference, &version, pin) {
+        match rewrite(reference, NewVersion::from(&version), pin) {
             Ok(more) => edits.extend(more),
             Err(refusal) => return format!("line {} {}: refused: {refusal}", reference.line, reference.location),
         }
     }
-    match apply(text.as_bytes(), &edits) {
+    match apply(path, text.as_bytes(), &edits, &[]) {
         Err(refusal) => format!("refused: {refusal}"),
         Ok(bytes) => difference(text, &String::from_utf8(bytes).unwrap()),
     }
@@ -128,18 +128,30 @@ fn a_tag_that_reads_as_a_number_is_quoted() {
 }
 
 #[test]
-fn what_cannot_be_edited_safely_is_refused_with_the_reason() {
-    insta::assert_snapshot!(update("a.yaml", "image: &i ghcr.io/acme/web:1.4.0\nother: *i\n", "1.5.0", Pin::Keep), @"line 1 image: refused: it has an anchor (`&name`), so aliases elsewhere would change with it");
-    insta::assert_snapshot!(update("a.yaml", "image: >-\n  ghcr.io/acme/web:1.4.0\n", "1.5.0", Pin::Keep), @"line 2 image: refused: it is a block scalar (`|` or `>`); write it on one line");
+fn anchors_and_blocks_are_edited_and_what_has_no_version_is_refused_with_the_reason() {
+    insta::assert_snapshot!(update("a.yaml", "image: &i ghcr.io/acme/web:1.4.0\nother: *i\n", "1.5.0", Pin::Keep), @r"
+    - image: &i ghcr.io/acme/web:1.4.0\n
+    + image: &i ghcr.io/acme/web:1.5.0\n
+    ");
+    insta::assert_snapshot!(update("a.yaml", "image: >-\n  ghcr.io/acme/web:1.4.0\n", "1.5.0", Pin::Keep), @r"
+    -   ghcr.io/acme/web:1.4.0\n
+    +   ghcr.io/acme/web:1.5.0\n
+    ");
     insta::assert_snapshot!(update("a.yaml", "image: ghcr.io/acme/web\n", "1.5.0", Pin::Keep), @"line 1 image: refused: it has neither tag nor digest; write one, or set `pin`");
     insta::assert_snapshot!(update("t.yaml", "a: {{ .Values.x }}\nimage: ghcr.io/acme/web:{{ .Values.tag }}\n", "1.5.0", Pin::Keep), @"no change");
 }
 
 #[test]
 fn null_is_nothing_and_placeholders_are_left_alone() {
-    let text = "image:\n  repository: ghcr.io/acme/web\n  tag: 1.4.0\n  digest:\nother:\n  repository: ghcr.io/acme/web\n  tag: null\n";
+    let text = "image:\n  repository: ghcr.io/acme/web\n  tag: 1.4.0\n  digest:\n";
     insta::assert_snapshot!(update("values.yaml", text, "1.5.0", Pin::Keep), @r#"
     -   tag: 1.4.0\n
+    +   tag: 1.5.0\n
+    "#);
+    let text = "image:\n  repository: ghcr.io/acme/web\n  tag: null\n";
+    insta::assert_snapshot!(update("values.yaml", text, "1.5.0", Pin::Keep), @"line 3 image.tag: refused: it has neither tag nor digest; write one, or set `pin`");
+    insta::assert_snapshot!(update("values.yaml", text, "1.5.0", Pin::Tag), @r#"
+    -   tag: null\n
     +   tag: 1.5.0\n
     "#);
     let text =
@@ -155,8 +167,7 @@ fn a_key_that_stands_twice_makes_the_file_unreadable() {
 
 #[test]
 fn files_of_git_the_forge_and_tagboat_are_not_searched() {
-    for path in
-        [".gitlab-ci.yml", ".github/workflows/x.yaml", "a/.gitea/x.yaml", "teams/a/.tagboat.yaml", "values.json"]
+    for path in [".gitlab-ci.yml", ".github/workflows/x.yaml", "a/.gitea/x.yaml", "teams/a/.tagboat.yaml", "values.txt"]
     {
         assert!(!tagboat_manifest::is_candidate(path), "{path}");
     }
@@ -196,11 +207,16 @@ fn the_cheap_look_finds_short_and_split_names() {
 fn an_edit_that_would_change_more_than_its_value_is_refused() {
     let text = "a: one\nb: two # three\nc: [four, five]\n";
     let edit = |span: std::ops::Range<usize>, new: &str| Edit { span, text: new.to_owned() };
-    let refused = |edits: &[Edit]| apply(text.as_bytes(), edits).is_err();
-    assert_eq!(apply(text.as_bytes(), &[edit(3..6, "1.2.3")]).unwrap(), text.replace("one", "1.2.3").as_bytes());
+    let refused = |edits: &[Edit]| apply("a.yaml", text.as_bytes(), edits, &[]).is_err();
+    assert_eq!(
+        apply("a.yaml", text.as_bytes(), &[edit(3..6, "1.2.3")], &[]).unwrap(),
+        text.replace("one", "1.2.3").as_bytes()
+    );
     for (what, wrong) in [
         ("a new key", edit(3..6, "one\nz: 1")),
-        ("a part of a scalar", edit(3..5, "x")),
+        ("a part of a scalar with what is behind it", edit(5..7, "x")),
+        ("an insertion that is no key with its value", edit(6..6, "\nz")),
+        ("an insertion of two keys", edit(6..6, "\ny: 1\nz: 2")),
         ("a scalar that becomes a mapping", edit(3..6, "x: y")),
         ("a scalar that becomes a comment", edit(3..6, "# x")),
         ("one item that becomes two", edit(26..30, "x, y")),
@@ -217,9 +233,9 @@ fn an_edit_that_would_change_more_than_its_value_is_refused() {
 fn hostile_files_are_refused_and_do_not_stop_the_process() {
     let deep = "[".repeat(100_000);
     let bomb = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nimage: ghcr.io/acme/web:1.4.0\n";
-    assert!(find("a.yaml", deep.as_bytes()).is_err());
-    assert!(find("a.yaml", &[0xff, 0xfe, 0x00]).is_err());
-    assert_eq!(find("a.yaml", bomb.as_bytes()).unwrap().len(), 1);
+    assert!(find("a.yaml", deep.as_bytes(), &[]).is_err());
+    assert!(find("a.yaml", &[0xff, 0xfe, 0x00], &[]).is_err());
+    assert_eq!(find("a.yaml", bomb.as_bytes(), &[]).unwrap().references.len(), 1);
 }
 
 proptest::proptest! {
@@ -227,10 +243,10 @@ proptest::proptest! {
     #[test]
     fn bytes_outside_the_scalar_never_change(before in "([a-z]{1,5}: [ -~]{0,20}\n){0,5}", after in "(\n[a-z]{1,5}: [ -~]{0,20}){0,5}") {
         let text = format!("{before}web:\n  image: ghcr.io/acme/web:1.4.0{after}");
-        if let Ok(found) = find("a.yaml", text.as_bytes()) {
+        if let Ok(found) = find("a.yaml", text.as_bytes(), &[]) {
             let version = Version { tag: "1.5.0".parse().unwrap(), digest: NEW_DIGEST.parse().unwrap() };
-            for reference in found.iter().filter(|reference| reference.image == web()) {
-                if let Ok(bytes) = rewrite(reference, &version, Pin::Keep).and_then(|edits| apply(text.as_bytes(), &edits)) {
+            for reference in found.references.iter().filter(|reference| reference.image == web()) {
+                if let Ok(bytes) = rewrite(reference, NewVersion::from(&version), Pin::Keep).and_then(|edits| apply("a.yaml", text.as_bytes(), &edits, &[])) {
                     proptest::prop_assert_eq!(String::from_utf8(bytes).unwrap(), text.replace("acme/web:1.4.0", "acme/web:1.5.0"));
                 }
             }

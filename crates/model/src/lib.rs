@@ -23,7 +23,10 @@ pub use name::{
 };
 pub use platform::{Platform, PlatformError};
 pub use reason::Reason;
-pub use reference::{Edit, Format, Parts, Pin, Reference, Scalar, ScalarStyle, is_reserved_path};
+pub use reference::{
+    Edit, ExplicitPlace, Format, Locator, Parts, Pin, PlacePart, Reference, Scalar, ScalarStyle, Uneditable,
+    is_reserved_path,
+};
 pub use shown::shown;
 pub use signature::{Identity, SignatureRule};
 pub use time::{Duration, DurationError, Timestamp, TimestampError};

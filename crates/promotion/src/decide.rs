@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use tagboat_model::{Decision, EnvironmentName, Outcome, Pin, Reason, Reference, Tag, Timestamp, Version};
+use tagboat_model::{Decision, EnvironmentName, Outcome, Pin, Reason, Reference, Tag, Timestamp, Uneditable, Version};
 use tagboat_policy::{Circumstances, Considered, Known, Selection};
 
 use crate::{Candidate, CandidateState, Facts, ImageFacts};
@@ -83,6 +83,9 @@ fn decide_image(environment: &EnvironmentName, facts: &ImageFacts, now: Timestam
         }
     }
     let (outcome, version, mut reasons) = conclude(facts, &current, now);
+    for Uneditable { file, line, detail, .. } in &facts.uneditable {
+        reasons.push(Reason::CannotEdit { file: file.clone(), line: *line, detail: detail.clone() });
+    }
     for (file, detail) in &facts.unreadable {
         reasons.push(Reason::UnreadableFile { file: file.clone(), detail: detail.clone() });
     }

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
-use tagboat_model::{BranchName, Duration, EntryName, EnvironmentName, ImageName, Pin, Platform, SignatureRule};
+use tagboat_model::{
+    BranchName, Duration, EntryName, EnvironmentName, ExplicitPlace, ImageName, Pin, Platform, SignatureRule,
+};
 use tagboat_policy::{FilterTags, Jump, Pattern, Policy, Selection};
 use thiserror::Error;
 
@@ -21,6 +23,10 @@ pub struct ImageEntry {
     pub pin: Pin,
     /// Who must have signed it.
     pub verify: Option<Verify>,
+    /// Other names of it in files: mirrors, pull-through caches.
+    pub aliases: Vec<ImageName>,
+    /// Places that are named in words.
+    pub references: Vec<ExplicitPlace>,
 }
 
 /// Who must have signed an image.
@@ -33,11 +39,24 @@ pub enum Verify {
 }
 
 impl ImageEntry {
+    /// Whether a name in a file is one of this image.
+    #[must_use]
+    pub fn is_named(&self, name: &ImageName) -> bool {
+        self.names().any(|own| own == name)
+    }
+
+    /// All of its names, the one at its registry first.
+    pub fn names(&self) -> impl Iterator<Item = &ImageName> {
+        std::iter::once(&self.image).chain(&self.aliases)
+    }
+
     /// The entry as it holds in an environment.
     #[must_use]
     pub fn within(&self, environment: &Environment) -> Self {
-        let Some(other) = environment.overrides.get(&self.name).cloned() else { return self.clone() };
-        let Self { name, image, selection, pin, verify } = self.clone();
+        let other = environment.overrides.get(&self.name).cloned().unwrap_or_default();
+        let Self { name, image, selection, pin, verify, aliases, references } = self.clone();
+        let references = other.references.unwrap_or(references);
+        let references = references.iter().map(|place| place.within(&name, &environment.name)).collect();
         // Another kind of policy does not inherit what only the first one could use.
         let selection = match &other.policy {
             Some(policy) => Selection { policy: policy.clone(), ..selection }.without_what_means_nothing(),
@@ -53,7 +72,8 @@ impl ImageEntry {
             allow_downgrade: other.allow_downgrade.unwrap_or(selection.allow_downgrade),
             maximum_jump: other.maximum_jump.or(selection.maximum_jump),
         };
-        Self { name, image, selection, pin: other.pin.unwrap_or(pin), verify: other.verify.or(verify) }
+        let (pin, verify) = (other.pin.unwrap_or(pin), other.verify.or(verify));
+        Self { name, image, selection, pin, verify, aliases, references }
     }
 }
 
@@ -88,6 +108,8 @@ pub struct ImageOverride {
     pub pin: Option<Pin>,
     /// Other signatures.
     pub verify: Option<Verify>,
+    /// Other places that are named in words.
+    pub references: Option<Vec<ExplicitPlace>>,
 }
 
 /// A named part of a config repository.
@@ -99,6 +121,8 @@ pub struct Environment {
     pub branch: Option<BranchName>,
     /// The files that belong to it; none means every file of the branch.
     pub paths: Vec<PathPattern>,
+    /// Of these, the files that do not belong to it.
+    pub exclude: Vec<PathPattern>,
     /// How changes reach it.
     pub deliver: Delivery,
     /// What it says otherwise about image entries.
@@ -109,7 +133,8 @@ impl Environment {
     /// Whether the file belongs to it.
     #[must_use]
     pub fn contains(&self, file: &str) -> bool {
-        self.paths.is_empty() || self.paths.iter().any(|pattern| pattern.matches(file))
+        let within = |patterns: &[PathPattern]| patterns.iter().any(|pattern| pattern.matches(file));
+        (self.paths.is_empty() || within(&self.paths)) && !within(&self.exclude)
     }
 }
 
@@ -130,7 +155,9 @@ pub struct PathPatternError {
 }
 
 impl PathPattern {
-    fn matches(&self, file: &str) -> bool {
+    /// Whether a file is meant.
+    #[must_use]
+    pub fn matches(&self, file: &str) -> bool {
         self.file.is_match(file) || self.below.is_match(file)
     }
 }
@@ -203,6 +230,7 @@ mod tests {
             name: name.parse().unwrap(),
             branch: None,
             paths: paths.iter().map(|path| path.parse().unwrap()).collect(),
+            exclude: Vec::new(),
             deliver: Delivery::Commit,
             overrides: BTreeMap::new(),
         }
@@ -210,10 +238,12 @@ mod tests {
 
     #[test]
     fn a_path_is_a_folder_a_file_or_a_glob() {
-        let dev = environment("dev", &["apps/dev", "clusters/*/apps/", "shared/values-dev.yaml"]);
+        let mut dev = environment("dev", &["apps/dev", "clusters/*/apps/", "shared/values-dev.yaml"]);
+        dev.exclude.push("apps/dev/vendor".parse().unwrap());
         for (file, expect) in [
             ("apps/dev/web.yaml", true),
             ("apps/dev/deep/er.yaml", true),
+            ("apps/dev/vendor/chart/values.yaml", false),
             ("apps/development/web.yaml", false),
             ("clusters/a/apps/x.yaml", true),
             ("clusters/a/b/apps/x.yaml", false),

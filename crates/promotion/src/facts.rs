@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use tagboat_model::{
     BranchKey, CommitId, Digest, EntryName, EnvironmentName, ImageName, Pin, Platform, Reason, Reference, Tag,
-    Timestamp,
+    Timestamp, Uneditable,
 };
 use tagboat_policy::{Considered, Known, Selection};
 use thiserror::Error;
@@ -54,6 +54,9 @@ pub struct ImageFacts {
     pub resolved: Vec<Tag>,
     /// Files that mention the image and could not be read, with the reason.
     pub unreadable: Vec<(String, String)>,
+    /// Places that seem to name the image and are never edited.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub uneditable: Vec<Uneditable>,
     /// Another entry that claims the same image.
     pub claimed_by: Option<EntryName>,
     /// The tags that were put forward, with what became known of each.
@@ -168,8 +171,9 @@ impl ImageFacts {
     }
 }
 
-/// Raised whenever the stored form changes its meaning. Version 1 had fewer filters and states; it reads as it is.
-const FORMAT: u32 = 2;
+/// Raised whenever the stored form changes its meaning. Version 1 had fewer filters and states, version 2 fewer kinds of
+/// places; both read as they are.
+const FORMAT: u32 = 3;
 const OLDEST_FORMAT: u32 = 1;
 
 #[derive(Serialize)]

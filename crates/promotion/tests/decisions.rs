@@ -25,13 +25,17 @@ fn reference(written: &str) -> Reference {
     Reference {
         file: "apps/dev/web.yaml".to_owned(),
         line: 7,
+        column: 8,
         location: "spec.image".to_owned(),
         format: Format::Manifest,
         written_name: image.written_name.clone(),
         image: image.name.clone(),
         tag: image.tag,
         digest: image.digest,
-        parts: Parts::Whole(Scalar { span: 0..1, style: ScalarStyle::Plain, value: String::new(), anchored: false }),
+        parts: Parts::Whole(Scalar { span: 0..1, style: ScalarStyle::Plain, value: String::new() }),
+        followers: Vec::new(),
+        claimed: false,
+        shared_with: Vec::new(),
     }
 }
 
@@ -55,6 +59,7 @@ fn image(policy: Policy, references: &[&str], candidates: &[&str]) -> ImageFacts
         references: references.iter().map(|written| reference(written)).collect(),
         resolved: Vec::new(),
         unreadable: Vec::new(),
+        uneditable: Vec::new(),
         claimed_by: None,
         candidates: candidates.iter().map(|text| candidate(text)).collect(),
         passed_over: Vec::new(),
@@ -335,6 +340,13 @@ fn facts_that_an_earlier_tagboat_stored_are_read() {
         image.remove(new);
     }
     assert_eq!(Facts::from_bytes(json.to_string().as_bytes()).unwrap(), facts);
-    json["version"] = 3.into();
+    // How places were described before.
+    let reference = json["facts"]["environments"][0]["images"][0]["references"][0].as_object_mut().unwrap();
+    reference.remove("column");
+    reference["parts"]["whole"]["anchored"] = false.into();
+    reference["parts"]["whole"]["style"] = "block".into();
+    json["version"] = 2.into();
+    assert!(Facts::from_bytes(json.to_string().as_bytes()).is_ok());
+    json["version"] = 4.into();
     assert!(Facts::from_bytes(json.to_string().as_bytes()).is_err(), "of a later one they are not");
 }

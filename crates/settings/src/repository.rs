@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tagboat_model::{BranchName, Duration, EntryName, EnvironmentName, ImageName, Pin, Platform};
+use tagboat_model::{
+    BranchName, Duration, EntryName, EnvironmentName, ExplicitPlace, ImageName, Locator, Pin, PlacePart, Platform,
+};
 use tagboat_policy::{FilterTags, Jump, Pattern, Policy, Selection};
-use tagboat_promotion::{Delivery, Environment, ImageEntry, ImageOverride, Verify};
+use tagboat_promotion::{Delivery, Environment, ImageEntry, ImageOverride, PathPattern, PathPatternError, Verify};
 
 use crate::{
     VerifyFile,
@@ -63,6 +65,27 @@ pub struct ImageFile {
     /// What references carry after an edit. Default: what they carry now.
     #[serde(default)]
     pub pin: Pin,
+    /// Other names of the image in files, of mirrors and pull-through caches. Each reference keeps the name it has.
+    #[serde(default)]
+    pub aliases: Vec<ImageName>,
+    /// Places that Tagboat does not find by itself, or that have a key missing. Default: none.
+    #[serde(default)]
+    pub references: Vec<PlaceFile>,
+}
+
+/// An entry under `references`: one place in a file, by a path or by a regular expression.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PlaceFile {
+    /// The file, or a pattern of files, from the root of the repository; also outside of the environment's `paths`.
+    /// `{name}` and `{environment}` are put in.
+    pub file: String,
+    /// Keys and indices in YAML, JSON or TOML: `image.tag`, `containers[0].image`, `containers[name=web].image`.
+    pub path: Option<String>,
+    /// A regular expression over any text, with groups named `image`, `repository`, `tag`, `digest`.
+    pub regex: Option<String>,
+    /// What stands at `path`. Default: `image`, which is `name[:tag][@digest]`.
+    pub part: Option<PlacePart>,
 }
 
 /// An entry under `environments`.
@@ -74,6 +97,9 @@ pub struct EnvironmentFile {
     /// Folders, files or globs from the root of the repository. Default: every file of `branch`.
     #[serde(default)]
     pub paths: Vec<String>,
+    /// Of these, the folders, files or globs that do not belong to it. Default: none.
+    #[serde(default)]
+    pub exclude: Vec<String>,
     /// The branch it lives on. Default: the branch the operator configured.
     pub branch: Option<BranchName>,
     /// How changes reach it. A direct commit is asked for in words: `deliver: commit`.
@@ -115,6 +141,8 @@ pub struct OverrideFile {
     pub verify: Option<VerifyFile>,
     /// Another pin.
     pub pin: Option<Pin>,
+    /// Other places.
+    pub references: Option<Vec<PlaceFile>>,
 }
 
 /// The file, checked and ready for use.
@@ -218,13 +246,13 @@ fn environment_of(
     if file.paths.is_empty() && file.branch.is_none() {
         return Err(at(&[], format!("the environment `{}` needs `paths`, or a `branch` of its own", file.name)));
     }
-    let mut paths = Vec::new();
-    for (place, path) in file.paths.iter().enumerate() {
-        let parsed = path.parse().map_err(|error: tagboat_promotion::PathPatternError| {
-            at(&["paths", &place.to_string()], error.to_string())
-        })?;
-        paths.push(parsed);
-    }
+    let patterns = |key: &str, written: &[String]| {
+        let parse = |(place, path): (usize, &String)| {
+            path.parse().map_err(|error: PathPatternError| at(&[key, &place.to_string()], error.to_string()))
+        };
+        written.iter().enumerate().map(parse).collect::<Result<Vec<PathPattern>, Problem>>()
+    };
+    let (paths, exclude) = (patterns("paths", &file.paths)?, patterns("exclude", &file.exclude)?);
     let mut overrides = BTreeMap::new();
     for (name, other) in &file.images {
         if !settings.images.iter().any(|entry| entry.name == *name) {
@@ -236,19 +264,7 @@ fn environment_of(
             let place: &[&str] = &["images", name.as_str(), key];
             at(place, message)
         };
-        let verify = other.verify.as_ref().map(VerifyFile::read).transpose();
-        let other = ImageOverride {
-            policy: other.policy.clone(),
-            filter_tags: other.filter_tags.clone(),
-            exclude: other.exclude.clone(),
-            allow: other.allow.clone(),
-            minimum_age: other.minimum_age,
-            platforms: other.platforms.clone(),
-            allow_downgrade: other.allow_downgrade,
-            maximum_jump: other.maximum_jump,
-            pin: other.pin,
-            verify: verify.map_err(|message| here("verify", message))?,
-        };
+        let other = override_of(other).map_err(|(key, message)| here(key, message))?;
         overrides.insert(name.clone(), other);
     }
     let Deliver::Commit = file.deliver;
@@ -256,6 +272,7 @@ fn environment_of(
         name: file.name.clone(),
         branch: file.branch.clone(),
         paths,
+        exclude,
         deliver: Delivery::Commit,
         overrides,
     };
@@ -264,6 +281,25 @@ fn environment_of(
             .map_err(|(key, message)| at(&["images", entry.name.as_str(), key], message))?;
     }
     Ok(environment)
+}
+
+/// An environment's word on an entry, or the key that is wrong and why.
+fn override_of(file: &OverrideFile) -> Result<ImageOverride, (&'static str, String)> {
+    let verify = file.verify.as_ref().map(VerifyFile::read).transpose().map_err(|message| ("verify", message))?;
+    let references = file.references.as_deref().map(places).transpose().map_err(|message| ("references", message))?;
+    Ok(ImageOverride {
+        policy: file.policy.clone(),
+        filter_tags: file.filter_tags.clone(),
+        exclude: file.exclude.clone(),
+        allow: file.allow.clone(),
+        minimum_age: file.minimum_age,
+        platforms: file.platforms.clone(),
+        allow_downgrade: file.allow_downgrade,
+        maximum_jump: file.maximum_jump,
+        pin: file.pin,
+        verify,
+        references,
+    })
 }
 
 /// An entry without its environment, or the key that is wrong and why.
@@ -279,7 +315,36 @@ fn entry_of(file: &ImageFile) -> Result<ImageEntry, (&'static str, String)> {
         maximum_jump: file.maximum_jump,
     };
     let verify = file.verify.as_ref().map(VerifyFile::read).transpose().map_err(|message| ("verify", message))?;
-    Ok(ImageEntry { name: file.name.clone(), image: file.image.clone(), selection, pin: file.pin, verify })
+    let references = places(&file.references).map_err(|message| ("references", message))?;
+    let (name, image, aliases) = (file.name.clone(), file.image.clone(), file.aliases.clone());
+    Ok(ImageEntry { name, image, selection, pin: file.pin, verify, aliases, references })
+}
+
+/// Places that are named in words, or what is wrong with one.
+fn places(files: &[PlaceFile]) -> Result<Vec<ExplicitPlace>, String> {
+    files.iter().map(place).collect()
+}
+
+fn place(file: &PlaceFile) -> Result<ExplicitPlace, String> {
+    let whose = &file.file;
+    let locator = match (&file.path, &file.regex) {
+        (Some(path), None) => Locator::Path(path.clone()),
+        (None, Some(_)) if file.part.is_some() => {
+            return Err(format!("{whose}: `part` goes with `path`; a `regex` says it by the names of its groups"));
+        }
+        (None, Some(regex)) => Locator::Regex(regex.clone()),
+        _ => return Err(format!("{whose}: name either a `path` or a `regex`")),
+    };
+    let place = ExplicitPlace { file: whose.clone(), locator, part: file.part.unwrap_or_default() };
+    // Names are put in later; any does for a check.
+    let (name, environment) = ("x".parse::<EntryName>(), "x".parse::<EnvironmentName>());
+    let tried = match (name, environment) {
+        (Ok(name), Ok(environment)) => place.within(&name, &environment),
+        _ => place.clone(),
+    };
+    tagboat_manifest::Place::parse(&tried).map_err(|error| format!("{whose}: {error}"))?;
+    tried.file.parse::<PathPattern>().map_err(|error| error.to_string())?;
+    Ok(place)
 }
 
 /// What the types alone do not hold.

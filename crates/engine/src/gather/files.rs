@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use tagboat_manifest::LARGEST_FILE;
-use tagboat_model::{EnvironmentName, ImageName, Reference, SignatureRule};
+use tagboat_manifest::{Claim, LARGEST_FILE, Place};
+use tagboat_model::{EnvironmentName, ImageName, Reference, SignatureRule, Uneditable};
 use tagboat_ports::{BlobId, FileEntry};
-use tagboat_promotion::{Environment, Verify, assign};
+use tagboat_promotion::{Environment, ImageEntry, Overlap, PathPattern, Verify, assign};
 use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, public_keys, read_repository_file};
 
-use crate::{ConfigRepository, ReconcileError};
+use crate::{ConfigRepository, ReconcileError, edit::SourceFile};
 
 /// Files that are read at once; with their largest size it bounds the memory.
 const READ_AT_ONCE: usize = 64;
@@ -26,27 +26,41 @@ struct FoundFile {
     environment: EnvironmentName,
     path: String,
     bytes: Vec<u8>,
-    references: Result<Vec<Reference>, String>,
+    /// What entries of the environment say of places in it.
+    claims: Vec<Claim>,
+    found: Result<tagboat_manifest::Found, String>,
 }
 
 impl Found {
-    pub(super) fn references(&self, environment: &EnvironmentName, image: &ImageName) -> Vec<Reference> {
-        let files = self.files.iter().filter(|file| file.environment == *environment);
-        let references = files.filter_map(|file| file.references.as_ref().ok()).flatten();
-        references.filter(|reference| reference.image == *image).cloned().collect()
+    fn of(&self, environment: &EnvironmentName) -> impl Iterator<Item = &FoundFile> {
+        self.files.iter().filter(move |file| file.environment == *environment)
     }
 
-    pub(super) fn unreadable(&self, environment: &EnvironmentName, image: &ImageName) -> Vec<(String, String)> {
-        let files = self.files.iter().filter(|file| file.environment == *environment);
-        let unreadable = files.filter_map(|file| Some((file, file.references.as_ref().err()?)));
-        let mentioning = unreadable.filter(|(file, _)| tagboat_manifest::mentions(&file.bytes, image));
+    pub(super) fn references(&self, environment: &EnvironmentName, entry: &ImageEntry) -> Vec<Reference> {
+        let references = self.of(environment).filter_map(|file| file.found.as_ref().ok()).flat_map(|it| &it.references);
+        references.filter(|reference| entry.is_named(&reference.image)).cloned().collect()
+    }
+
+    pub(super) fn uneditable(&self, environment: &EnvironmentName, entry: &ImageEntry) -> Vec<Uneditable> {
+        let places = self.of(environment).filter_map(|file| file.found.as_ref().ok()).flat_map(|it| &it.uneditable);
+        let named = |place: &&Uneditable| place.image.as_ref().is_some_and(|image| entry.is_named(image));
+        places.filter(named).cloned().collect()
+    }
+
+    pub(super) fn unreadable(&self, environment: &EnvironmentName, entry: &ImageEntry) -> Vec<(String, String)> {
+        let unreadable = self.of(environment).filter_map(|file| Some((file, file.found.as_ref().err()?)));
+        let mentions = |file: &FoundFile| entry.names().any(|name| tagboat_manifest::mentions(&file.bytes, name));
+        let mentioning = unreadable.filter(|(file, _)| mentions(file));
         mentioning.map(|(file, detail)| (file.path.clone(), detail.clone())).collect()
     }
 
     /// The files that can be edited, by path.
-    pub(super) fn into_texts(self) -> BTreeMap<String, Vec<u8>> {
-        let readable = self.files.into_iter().filter(|file| file.references.is_ok());
-        readable.map(|file| (file.path, file.bytes)).collect()
+    pub(super) fn into_texts(self) -> BTreeMap<String, SourceFile> {
+        let mut texts: BTreeMap<String, SourceFile> = BTreeMap::new();
+        for FoundFile { path, bytes, claims, .. } in self.files.into_iter().filter(|file| file.found.is_ok()) {
+            texts.entry(path).or_insert_with(|| SourceFile { bytes, claims: Vec::new() }).claims.extend(claims);
+        }
+        texts
     }
 }
 
@@ -78,32 +92,90 @@ async fn key_file(config: &ConfigRepository, tree: &[FileEntry], path: &str) -> 
     public_keys(&text).ok_or_else(missing)
 }
 
-/// Find the references to `images` in the files of `environments`.
+/// A file that is looked at for one environment.
+struct Wanted<'a> {
+    file: &'a FileEntry,
+    environment: &'a Environment,
+    /// Whether it belongs to the environment, or is only named by one of its entries.
+    owned: bool,
+    claims: Vec<Claim>,
+}
+
+/// The files to look at: those that belong to the environments, and those that their entries name.
+fn wanted<'a>(
+    tree: &'a [FileEntry],
+    environments: &[&'a Environment],
+    entries: &[ImageEntry],
+) -> Result<Vec<Wanted<'a>>, Overlap> {
+    let candidates =
+        tree.iter().filter(|file| tagboat_manifest::is_candidate(&file.path) && file.path != REPOSITORY_FILE);
+    let by_path: BTreeMap<&str, &FileEntry> = candidates.map(|file| (file.path.as_str(), file)).collect();
+    let assigned = assign(environments, by_path.keys().copied())?;
+    let owned = assigned.into_iter().filter_map(|(path, environment)| {
+        let file = by_path.get(path)?;
+        Some(Wanted { file, environment, owned: true, claims: Vec::new() })
+    });
+    let mut wanted: Vec<Wanted<'_>> = owned.collect();
+    for environment in environments {
+        for (pattern, claim) in entries.iter().flat_map(|entry| claims(&entry.within(environment))) {
+            let named = tree.iter().filter(|file| pattern.matches(&file.path));
+            for file in named.filter(|file| !tagboat_model::is_reserved_path(&file.path)) {
+                let same = |it: &&mut Wanted<'_>| it.file.path == file.path && it.environment.name == environment.name;
+                match wanted.iter_mut().find(same) {
+                    Some(it) => it.claims.push(claim.clone()),
+                    None => wanted.push(Wanted { file, environment, owned: false, claims: vec![claim.clone()] }),
+                }
+            }
+        }
+    }
+    Ok(wanted)
+}
+
+/// What an entry says of places, with the files it speaks of. The settings were checked when they were read.
+fn claims(entry: &ImageEntry) -> Vec<(PathPattern, Claim)> {
+    let claim = |place: &tagboat_model::ExplicitPlace| {
+        let (image, aliases) = (entry.image.clone(), entry.aliases.clone());
+        Some((place.file.parse().ok()?, Claim { place: Place::parse(place).ok()?, image, aliases }))
+    };
+    entry.references.iter().filter_map(claim).collect()
+}
+
+/// Find the references to the images of `entries` in the files of `environments`.
 pub(super) async fn find(
     config: &ConfigRepository,
     tree: &[FileEntry],
     environments: &[&Environment],
-    images: &[ImageName],
+    entries: &[ImageEntry],
 ) -> Result<Found, ReconcileError> {
-    let candidates =
-        tree.iter().filter(|file| tagboat_manifest::is_candidate(&file.path) && file.path != REPOSITORY_FILE);
-    let by_path: BTreeMap<&str, &FileEntry> = candidates.map(|file| (file.path.as_str(), file)).collect();
-    let assigned = assign(environments, by_path.keys().copied()).map_err(ReconcileError::Overlap)?;
     let mut found = Found::default();
-    for chunk in assigned.chunks(READ_AT_ONCE) {
-        let blobs: Vec<BlobId> =
-            chunk.iter().filter_map(|(path, _)| by_path.get(path)).map(|file| file.blob.clone()).collect();
+    let names: Vec<&ImageName> = entries.iter().flat_map(ImageEntry::names).collect();
+    let mut wanted = wanted(tree, environments, entries).map_err(ReconcileError::Overlap)?;
+    while !wanted.is_empty() {
+        let chunk: Vec<Wanted<'_>> = wanted.drain(..READ_AT_ONCE.min(wanted.len())).collect();
+        let blobs: Vec<BlobId> = chunk.iter().map(|wanted| wanted.file.blob.clone()).collect();
         let contents = config.port.read(&blobs, LARGEST_FILE).await?;
-        for ((path, environment), bytes) in chunk.iter().zip(contents) {
+        for (wanted, bytes) in chunk.into_iter().zip(contents) {
             // Nobody writes manifests of this size by hand, so nothing is said of them.
             let Some(bytes) = bytes else { continue };
-            if !images.iter().any(|image| tagboat_manifest::mentions(&bytes, image)) {
+            if wanted.claims.is_empty() && !names.iter().any(|name| tagboat_manifest::mentions(&bytes, name)) {
                 continue;
             }
-            let references = tagboat_manifest::find(path, &bytes).map_err(|unreadable| unreadable.to_string());
-            let environment = environment.name.clone();
-            found.files.push(FoundFile { environment, path: (*path).to_owned(), bytes, references });
+            found.files.push(look(wanted, bytes));
         }
     }
     Ok(found)
+}
+
+fn look(wanted: Wanted<'_>, bytes: Vec<u8>) -> FoundFile {
+    let Wanted { file, environment, owned, claims } = wanted;
+    let places: Vec<&Claim> = claims.iter().collect();
+    let mut found = tagboat_manifest::find(&file.path, &bytes, &places).map_err(|unreadable| unreadable.to_string());
+    if let Ok(found) = &mut found
+        && !owned
+    {
+        // What else stands in a file of others is theirs.
+        found.references.retain(|reference| reference.claimed);
+        found.uneditable.retain(|place| places.iter().any(|claim| place.image.as_ref() == Some(&claim.image)));
+    }
+    FoundFile { environment: environment.name.clone(), path: file.path.clone(), bytes, claims, found }
 }

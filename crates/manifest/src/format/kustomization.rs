@@ -1,33 +1,52 @@
-//! `images` of a kustomization: `name`, `newName`, `newTag`, `digest`.
+//! `images` of a kustomization or a component: `name`, `newName`, `newTag`, `digest`; its inline patches; values of the
+//! charts that it inflates.
 //!
-//! `newName` is the image that results; without it, `name` is.
-//! Format: `types.Image` of sigs.k8s.io/kustomize.
+//! `newName` is the image that results; without it, `name` is. Format: `types.Image` of sigs.k8s.io/kustomize.
 
-use tagboat_model::{Format, ImageName, Parts, Reference};
+use tagboat_model::Format;
 
-use crate::yaml::Node;
+use super::{DocumentFormat, below, embedded, file_name, manifest};
+use crate::{
+    collector::{Collector, Separate},
+    yaml::Node,
+};
 
-pub(crate) fn find(path: &str, document: &Node, references: &mut Vec<Reference>) {
-    let Some(images) = document.get("images") else { return };
+pub(crate) struct Kustomization;
+
+impl DocumentFormat for Kustomization {
+    fn applies(&self, file: &str, root: &Node<'_>) -> bool {
+        let own = root.text_at(&["apiVersion"]).is_some_and(|version| version.starts_with("kustomize.config.k8s.io/"));
+        own || matches!(file_name(file), "kustomization.yaml" | "kustomization.yml" | "Kustomization")
+    }
+
+    fn find<'d>(&self, root: &'d Node<'d>, location: &mut String, collector: &mut Collector<'d>) {
+        images(root, location, collector, Format::Kustomization);
+        embedded::patches(root, location, collector);
+        for (index, chart) in root.get("helmCharts").map(Node::items).unwrap_or_default().iter().enumerate() {
+            if let Some(values) = chart.get("valuesInline") {
+                below(location, &format!("helmCharts[{index}].valuesInline"), |location| {
+                    manifest::walk(values, location, collector, Format::HelmValues);
+                });
+            }
+        }
+    }
+}
+
+/// The entries of `images` in `parent`.
+pub(super) fn images<'d>(parent: &'d Node<'d>, location: &mut String, collector: &mut Collector<'d>, format: Format) {
+    let Some(images) = collector.get(parent, "images") else { return };
     for (index, entry) in images.items().iter().enumerate() {
-        let text = |key: &str| entry.get(key).and_then(Node::text).filter(|scalar| !scalar.value.is_empty());
-        let Some(name) = text("newName").or_else(|| text("name")) else { continue };
-        let Ok(image) = name.value.parse::<ImageName>() else { continue };
-        let (tag, digest) = (text("newTag"), text("digest"));
-        // A placeholder for somebody else to fill in is not ours to overwrite.
-        let (Ok(parsed_tag), Ok(parsed_digest)) = (super::parsed(tag), super::parsed(digest)) else { continue };
-        let line = entry.get("newTag").or_else(|| entry.get("digest")).map_or(entry.line, |node| node.line);
+        let entry = collector.resolve(entry);
+        let name = |key: &str| {
+            let node = collector.get(entry, key)?;
+            Some((node, node.text().filter(|text| !text.is_empty())?))
+        };
+        let Some((node, written_name)) = name("newName").or_else(|| name("name")) else { continue };
+        let (tag, digest) = (collector.get(entry, "newTag"), collector.get(entry, "digest"));
         let key = if tag.is_some() || digest.is_none() { "newTag" } else { "digest" };
-        references.push(Reference {
-            file: path.to_owned(),
-            line,
-            location: format!("images[{index}].{key}"),
-            format: Format::Kustomization,
-            written_name: name.value.clone(),
-            image,
-            tag: parsed_tag,
-            digest: parsed_digest,
-            parts: Parts::Split { tag: tag.cloned(), digest: digest.cloned() },
+        let separate = Separate { written_name: written_name.to_owned(), name: node.position(), tag, digest };
+        below(location, &format!("images[{index}]"), |location| {
+            below(location, key, |location| collector.separate(format, separate, location));
         });
     }
 }

@@ -1,66 +1,137 @@
-//! The formats, one file each. A file's name and its root keys say which applies.
+//! The formats, one file each, behind one small trait: a file's name and its root keys say which applies.
 
+mod argocd;
+mod compose;
+mod dockerfile;
+mod embedded;
+mod flux;
 mod helm_values;
+mod json_patch;
 mod kustomization;
 mod manifest;
 
-use tagboat_model::{Reference, Scalar};
+pub(crate) use dockerfile::{find as find_in_dockerfile, is_dockerfile};
 
-use crate::yaml::{Node, Value};
+use std::borrow::Cow;
 
-/// All references of one file.
-pub(crate) fn find(path: &str, documents: &[Node]) -> Vec<Reference> {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let mut references = Vec::new();
-    for document in documents {
-        if matches!(name, "kustomization.yaml" | "kustomization.yml" | "Kustomization") {
-            kustomization::find(path, document, &mut references);
-            continue;
-        }
-        let is_object = document.get("apiVersion").is_some() && document.get("kind").is_some();
-        walk(document, &mut String::new(), &mut |node, location| {
-            manifest::find(path, node, location, &mut references);
-            if !is_object {
-                helm_values::find(path, node, location, &mut references);
-            }
-        });
-    }
-    references
+use tagboat_model::Format;
+
+use crate::{
+    collector::Collector,
+    yaml::{Node, Value},
+};
+
+/// One way to name images in a document of YAML or JSON.
+trait DocumentFormat: Sync {
+    /// Whether a document of the file of this name is written in it.
+    fn applies(&self, file: &str, root: &Node<'_>) -> bool;
+
+    /// Collect its references. `location` is where the document stands in its file, in words.
+    fn find<'d>(&self, root: &'d Node<'d>, location: &mut String, collector: &mut Collector<'d>);
 }
 
-/// Visit every mapping, with its place in words.
-fn walk(node: &Node, location: &mut String, visit: &mut impl FnMut(&Node, &str)) {
+/// The first that applies is the one.
+static FORMATS: [&dyn DocumentFormat; 8] = [
+    &kustomization::Kustomization,
+    &argocd::Application,
+    &argocd::SourceOverride,
+    &flux::HelmRelease,
+    &flux::OciRepository,
+    &flux::Kustomization,
+    &compose::Compose,
+    &manifest::Manifest,
+];
+
+/// Collect the references of one document.
+pub(crate) fn find<'d>(file: &str, root: &'d Node<'d>, location: &mut String, collector: &mut Collector<'d>) {
+    // `kind: List` and its relatives hold objects of any kind.
+    if let Some(items) = root.get("items").filter(|_| is_object(root) && ends_with_list(root)) {
+        for (index, item) in items.items().iter().enumerate() {
+            below(location, &format!("items[{index}]"), |location| find(file, item, location, collector));
+        }
+        return;
+    }
+    // Names of files that hold one list of operations say nothing; their content does.
+    if let Value::Sequence(items) = &root.value {
+        for (index, item) in items.iter().enumerate() {
+            below(location, &format!("[{index}]"), |location| match is_object(item) {
+                true => find(file, item, location, collector),
+                false => manifest::walk(item, location, collector, Format::Manifest),
+            });
+        }
+        return;
+    }
+    if let Some(format) = FORMATS.iter().find(|format| format.applies(file, root)) {
+        format.find(root, location, collector);
+    }
+}
+
+/// Collect the references of a document that stands inside of another and is no object: values, or a patch.
+pub(crate) fn find_in_text<'d>(
+    root: &'d Node<'d>,
+    location: &mut String,
+    collector: &mut Collector<'d>,
+    format: Format,
+) {
+    manifest::walk(root, location, collector, format);
+}
+
+/// Whether it is a Kubernetes object.
+fn is_object(root: &Node<'_>) -> bool {
+    root.get("apiVersion").is_some() && root.get("kind").is_some()
+}
+
+fn ends_with_list(root: &Node<'_>) -> bool {
+    root.text_at(&["kind"]).is_some_and(|kind| kind.ends_with("List"))
+}
+
+/// Whether it is an object of this kind, of any version of the group.
+fn is_kind(root: &Node<'_>, group: &str, kind: &str) -> bool {
+    let version = root.text_at(&["apiVersion"]).and_then(|version| version.split_once('/'));
+    version.is_some_and(|(found, _)| found == group) && root.text_at(&["kind"]) == Some(kind)
+}
+
+/// The last part of a path.
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+/// Do something with the location that is `step` (`spec.values`, `[0]`) below this one.
+fn below(location: &mut String, step: &str, act: impl FnOnce(&mut String)) {
     let length = location.len();
+    if !location.is_empty() && !step.is_empty() && !step.starts_with('[') {
+        location.push('.');
+    }
+    location.push_str(step);
+    act(location);
+    location.truncate(length);
+}
+
+/// A key as a step of a location: with a dot in it, so that it cannot be taken for two.
+fn step(key: &str) -> Cow<'_, str> {
+    if key.contains(['.', '[', ']', ' ', '"']) { Cow::Owned(format!("[{key:?}]")) } else { Cow::Borrowed(key) }
+}
+
+/// Visit every mapping and every item below a node, with its place in words. `visit` says whether to go on below.
+fn walk<'d>(node: &'d Node<'d>, location: &mut String, visit: &mut impl FnMut(&'d Node<'d>, &mut String) -> bool) {
     match &node.value {
-        Value::Mapping(_) => {
-            visit(node, location);
+        Value::Mapping { .. } => {
+            if !visit(node, location) {
+                return;
+            }
             for (key, value) in node.pairs() {
-                if !location.is_empty() {
-                    location.push('.');
+                if matches!(value.value, Value::Mapping { .. } | Value::Sequence(_)) {
+                    below(location, &step(key), |location| walk(value, location, visit));
                 }
-                location.push_str(key);
-                walk(value, location, visit);
-                location.truncate(length);
             }
         }
         Value::Sequence(items) => {
             for (index, item) in items.iter().enumerate() {
-                location.push_str(&format!("[{index}]"));
-                walk(item, location, visit);
-                location.truncate(length);
+                if matches!(item.value, Value::Mapping { .. } | Value::Sequence(_)) {
+                    below(location, &format!("[{index}]"), |location| walk(item, location, visit));
+                }
             }
         }
-        Value::Scalar(_) | Value::Alias => {}
+        Value::Scalar(_) | Value::Alias(_) => {}
     }
-}
-
-/// A mapping's place and a key in it, in words.
-fn below(location: &str, key: &str) -> String {
-    if location.is_empty() { key.to_owned() } else { format!("{location}.{key}") }
-}
-
-/// The tag or digest of a scalar of its own. Charts write `""` for "none"; what is neither empty nor a value is
-/// an error.
-fn parsed<T: std::str::FromStr>(scalar: Option<&Scalar>) -> Result<Option<T>, T::Err> {
-    scalar.filter(|scalar| !scalar.value.is_empty()).map(|scalar| scalar.value.parse()).transpose()
 }

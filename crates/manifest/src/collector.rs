@@ -1,0 +1,329 @@
+//! What formats put their findings into: they say which nodes name an image, here it becomes a reference with its bytes,
+//! or a place that is not edited, with the reason.
+
+use std::{collections::BTreeSet, ops::Range};
+
+use tagboat_model::{Digest, Format, ImageName, Parts, Reference, Scalar, ScalarStyle, Tag, Uneditable, WrittenImage};
+
+use crate::{
+    Unreadable, format, names,
+    position::{self, Position},
+    yaml::{self, Anchors, Documents, Node, Origin, Style},
+};
+
+/// Everything that was found in one file.
+#[derive(Debug, Default)]
+pub(crate) struct Findings {
+    pub(crate) references: Vec<Finding>,
+    pub(crate) uneditable: Vec<Uneditable>,
+}
+
+/// A reference with the lines whose comments speak for it.
+#[derive(Debug)]
+pub(crate) struct Finding {
+    pub(crate) reference: Reference,
+    pub(crate) lines: BTreeSet<usize>,
+}
+
+/// How certain it is that a scalar names an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// By its key alone.
+    Anyhow,
+    /// Only with a tag or a digest.
+    WithVersion,
+}
+
+/// An image of which name, tag and digest stand in scalars of their own.
+pub(crate) struct Separate<'d> {
+    pub(crate) written_name: String,
+    /// Where the name stands.
+    pub(crate) name: Position,
+    pub(crate) tag: Option<&'d Node<'d>>,
+    pub(crate) digest: Option<&'d Node<'d>>,
+}
+
+pub(crate) struct Collector<'d> {
+    file: &'d str,
+    source: &'d str,
+    anchors: Anchors<'d, 'd>,
+    documents: &'d Documents<'d>,
+    findings: Findings,
+}
+
+impl<'d> Collector<'d> {
+    /// For the documents of `source`, which is the whole text of the file.
+    pub(crate) fn new(file: &'d str, source: &'d str, documents: &'d Documents<'d>) -> Self {
+        Self { file, source, anchors: Anchors::of(documents), documents, findings: Findings::default() }
+    }
+
+    pub(crate) fn finish(self) -> Findings {
+        self.findings
+    }
+
+    pub(crate) fn file(&self) -> &'d str {
+        self.file
+    }
+
+    pub(crate) fn source(&self) -> &'d str {
+        self.source
+    }
+
+    /// The node, or what it is an alias of.
+    pub(crate) fn resolve(&self, node: &'d Node<'d>) -> &'d Node<'d> {
+        self.anchors.resolve(node)
+    }
+
+    /// The value of a key, aliases and merge keys followed.
+    pub(crate) fn get(&self, mapping: &'d Node<'d>, key: &str) -> Option<&'d Node<'d>> {
+        self.anchors.get(mapping, key)
+    }
+
+    /// A scalar `name[:tag][@digest]`.
+    pub(crate) fn whole(&mut self, format: Format, node: &Node<'_>, location: &str, written: Written) {
+        let Some(text) = node.text() else { return };
+        let end = text.trim_end_matches(['\n', '\r']).len();
+        self.named(format, node, 0..end, location, written);
+    }
+
+    /// The part of a scalar that is `name[:tag][@digest]`.
+    pub(crate) fn part_of(&mut self, format: Format, node: &Node<'_>, range: Range<usize>, location: &str) {
+        self.named(format, node, range, location, Written::Anyhow);
+    }
+
+    fn named(&mut self, format: Format, node: &Node<'_>, range: Range<usize>, location: &str, written: Written) {
+        let Some(text) = node.text().and_then(|text| text.get(range.clone())) else { return };
+        let image = match text.parse::<WrittenImage>() {
+            Ok(image) => image,
+            Err(_) => return self.filled_in(node, text),
+        };
+        let bare = image.tag.is_none() && image.digest.is_none();
+        if bare && (written == Written::WithVersion || names::is_picture(text)) {
+            return;
+        }
+        let parts = match self.escaped_version(node, &image) {
+            Some(version) => Ok(Parts::Joined(version)),
+            None => self.scalar(node, range).map(Parts::Whole),
+        };
+        let parts = match parts {
+            Ok(parts) => parts,
+            Err(detail) => return self.uneditable(node.line, Some(image.name), detail),
+        };
+        let at = match &parts {
+            Parts::Whole(scalar) | Parts::Joined(scalar) => self.position(node, scalar),
+            Parts::Split { .. } => Position { line: node.line, column: node.column },
+        };
+        let Position { line, column } = at;
+        let WrittenImage { written_name, name, tag, digest } = image;
+        self.add(
+            Reference {
+                file: self.file.to_owned(),
+                line,
+                column,
+                location: location.to_owned(),
+                format,
+                written_name,
+                image: name,
+                tag,
+                digest,
+                parts,
+                followers: Vec::new(),
+                claimed: false,
+                shared_with: Vec::new(),
+            },
+            [node.line],
+        );
+    }
+
+    /// A name with its tag and digest in other scalars.
+    pub(crate) fn separate(&mut self, format: Format, separate: Separate<'_>, location: &str) {
+        let Separate { written_name, name, tag, digest } = separate;
+        let Ok(image) = written_name.parse::<ImageName>() else { return };
+        let lines = [Some(name.line), tag.map(|node| node.line), digest.map(|node| node.line)];
+        let lines: Vec<usize> = lines.into_iter().flatten().collect();
+        let anchor_line = tag.or(digest).map_or(name.line, |node| node.line);
+        let (tag_text, digest_text) = (text_of(tag), text_of(digest));
+        // A placeholder for somebody else to fill in is not ours to overwrite.
+        let written = match names::version(tag_text, digest_text) {
+            Ok(written) => written,
+            Err(placeholder) => {
+                if names::is_placeholder(placeholder) {
+                    let detail = format!("`{placeholder}` is filled in by something else");
+                    self.uneditable(anchor_line, Some(image), detail);
+                }
+                return;
+            }
+        };
+        let scalars = (|| Ok::<_, String>((self.optional(tag)?, self.optional(digest)?)))();
+        let (tag_scalar, digest_scalar) = match scalars {
+            Ok(scalars) => scalars,
+            Err(detail) => return self.uneditable(anchor_line, Some(image), detail),
+        };
+        let place = tag.zip(tag_scalar.as_ref()).or(digest.zip(digest_scalar.as_ref()));
+        let Position { line, column } = place.map_or(name, |(node, scalar)| self.position(node, scalar));
+        let parts = match tag_scalar {
+            Some(scalar) if written.joined => Parts::Joined(scalar),
+            tag => Parts::Split { tag, digest: digest_scalar },
+        };
+        let (tag, digest) = (written.tag, written.digest);
+        self.add(
+            Reference {
+                file: self.file.to_owned(),
+                line,
+                column,
+                location: location.to_owned(),
+                format,
+                written_name,
+                image,
+                tag,
+                digest,
+                parts,
+                followers: Vec::new(),
+                claimed: false,
+                shared_with: Vec::new(),
+            },
+            lines,
+        );
+    }
+
+    /// Note that something cannot be read that seems to name an image.
+    pub(crate) fn cannot_read(&mut self, line: usize, text: &str, detail: &str) {
+        for image in names::images_in(text) {
+            self.uneditable(line, Some(image), detail.to_owned());
+        }
+    }
+
+    /// Read text that stands in the source as documents of its own.
+    pub(crate) fn nested(
+        &mut self,
+        text: &str,
+        origin: Origin,
+        location: &str,
+        format: Format,
+    ) -> Result<(), Unreadable> {
+        let documents = yaml::read(text, origin, false, false)?;
+        let mut inner = Collector::new(self.file, self.source, &documents);
+        for root in &documents.roots {
+            let mut location = location.to_owned();
+            match root.get("apiVersion").is_some() {
+                true => format::find("", root, &mut location, &mut inner),
+                false => format::find_in_text(root, &mut location, &mut inner, format),
+            }
+        }
+        let Findings { references, uneditable } = inner.findings;
+        self.findings.references.extend(references);
+        self.findings.uneditable.extend(uneditable);
+        Ok(())
+    }
+
+    /// A value that names an image as far as it is written, and of which a variable or template gives the rest.
+    fn filled_in(&mut self, node: &Node<'_>, text: &str) {
+        if let Some(image) = names::partly_written(text) {
+            let detail = format!("`{text}` is filled in by something else");
+            self.uneditable(node.line, Some(image), detail);
+        }
+    }
+
+    fn uneditable(&mut self, line: usize, image: Option<ImageName>, detail: String) {
+        self.findings.uneditable.push(Uneditable { file: self.file.to_owned(), line, image, detail });
+    }
+
+    fn add(&mut self, mut reference: Reference, lines: impl IntoIterator<Item = usize>) {
+        reference.followers = self.followers(&reference);
+        let mut lines: BTreeSet<usize> = lines.into_iter().collect();
+        lines.insert(reference.line);
+        self.findings.references.push(Finding { reference, lines });
+    }
+
+    /// Lines of the aliases that repeat one of its scalars.
+    fn followers(&self, reference: &Reference) -> Vec<usize> {
+        if self.documents.aliases.is_empty() {
+            return Vec::new();
+        }
+        let spans = reference.scalars();
+        let holds = |span: &Range<usize>| {
+            spans.iter().any(|scalar| span.start <= scalar.span.start && scalar.span.end <= span.end)
+        };
+        let anchors: Vec<usize> =
+            self.documents.anchors.iter().filter(|anchor| holds(&anchor.span)).map(|anchor| anchor.number).collect();
+        let followers = self.documents.aliases.iter().filter(|(number, _)| anchors.contains(number));
+        followers.map(|(_, line)| *line).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    fn optional(&self, node: Option<&Node<'_>>) -> Result<Option<Scalar>, String> {
+        let Some((node, scalar)) = node.and_then(|node| Some((node, node.scalar()?))) else { return Ok(None) };
+        if scalar.is_null() {
+            // `~` can be replaced, nothing cannot.
+            let span = node.span.clone();
+            return Ok((!span.is_empty()).then(|| Scalar { span, style: ScalarStyle::Plain, value: String::new() }));
+        }
+        let end = scalar.text.trim_end_matches(['\n', '\r']).len();
+        self.scalar(node, 0..end).map(Some)
+    }
+
+    /// The bytes of a part of a scalar's text, or why they cannot be told.
+    fn scalar(&self, node: &Node<'_>, range: Range<usize>) -> Result<Scalar, String> {
+        let scalar = node.scalar().ok_or("it is no scalar")?;
+        let text = scalar.text.as_ref();
+        let value = text.get(range.clone()).ok_or("it is no text")?;
+        let whole = range.start == 0 && range.end == text.len();
+        let style = match scalar.style {
+            Style::Plain => ScalarStyle::Plain,
+            Style::SingleQuoted => ScalarStyle::SingleQuoted,
+            Style::DoubleQuoted => ScalarStyle::DoubleQuoted,
+            Style::Literal | Style::Folded => ScalarStyle::Text,
+        };
+        if whole && style != ScalarStyle::Text {
+            let mut span = node.span.clone();
+            if let Some(start) = scalar.typed_from {
+                if node.anchor != 0 {
+                    return Err("it has a YAML tag and an anchor; remove the tag (`!!…`)".to_owned());
+                }
+                span.start = start;
+            }
+            return Ok(Scalar { span, style, value: value.to_owned() });
+        }
+        let raw = self.source.get(node.span.clone()).unwrap_or_default();
+        let mut found = raw.match_indices(value);
+        match (found.next(), found.next(), scalar.typed_from) {
+            (Some((at, _)), None, None) => {
+                let start = node.span.start + at;
+                Ok(Scalar { span: start..start + value.len(), style: ScalarStyle::Text, value: value.to_owned() })
+            }
+            _ => Err("its bytes cannot be told for certain; write it on one line without escapes".to_owned()),
+        }
+    }
+
+    /// The bytes of the version alone, in a scalar whose name is written with escapes: those stay as they are.
+    fn escaped_version(&self, node: &Node<'_>, image: &WrittenImage) -> Option<Scalar> {
+        let scalar = node.scalar().filter(|scalar| scalar.style == Style::DoubleQuoted)?;
+        let raw = self.source.get(node.span.start + 1..node.span.end.checked_sub(1)?)?;
+        if raw == scalar.text || image.tag.is_none() {
+            return None;
+        }
+        let value = scalar.text.get(image.written_name.len() + 1..)?;
+        let end = node.span.end - 1;
+        let span = end - value.len()..end;
+        raw.ends_with(value).then(|| Scalar { span, style: ScalarStyle::Text, value: value.to_owned() })
+    }
+
+    fn position(&self, node: &Node<'_>, scalar: &Scalar) -> Position {
+        if scalar.span.start == node.span.start {
+            return Position { line: node.line, column: node.column };
+        }
+        position::of(self.source, scalar.span.start)
+    }
+}
+
+/// What a scalar says; nothing for null.
+fn text_of<'n>(node: Option<&'n Node<'_>>) -> &'n str {
+    node.and_then(Node::text).map_or("", |text| text.trim_end_matches(['\n', '\r']))
+}
+
+/// What tag and digest keys say.
+pub(crate) struct WrittenVersion {
+    pub(crate) tag: Option<Tag>,
+    pub(crate) digest: Option<Digest>,
+    /// Whether the tag's key holds the digest too: `1.4.0@sha256:…`.
+    pub(crate) joined: bool,
+}

@@ -1,0 +1,187 @@
+//! The tree itself, and how aliases and merge keys are followed in it.
+
+use std::{borrow::Cow, ops::Range};
+
+use crate::position::Position;
+
+/// Aliases are followed this far: a merge of a merge of a merge is the most that people write.
+const FURTHEST: usize = 8;
+
+/// All documents of one text.
+#[derive(Debug, Default)]
+pub(crate) struct Documents<'t> {
+    pub(crate) roots: Vec<Node<'t>>,
+    pub(crate) anchors: Vec<Anchor>,
+    /// Number of the anchor and line of every alias.
+    pub(crate) aliases: Vec<(usize, usize)>,
+    pub(crate) comments: Vec<Comment>,
+}
+
+/// A node with a name (`&name`), which aliases repeat.
+#[derive(Debug)]
+pub(crate) struct Anchor {
+    pub(crate) number: usize,
+    pub(crate) span: Range<usize>,
+}
+
+/// A comment from `#` to the end of its line.
+#[derive(Debug)]
+pub(crate) struct Comment {
+    pub(crate) span: Range<usize>,
+}
+
+/// One node with the place where it starts (line and column from 1).
+#[derive(Debug)]
+pub(crate) struct Node<'t> {
+    pub(crate) line: usize,
+    pub(crate) column: usize,
+    /// All of its bytes.
+    pub(crate) span: Range<usize>,
+    /// The number of its anchor, 0 without one.
+    pub(crate) anchor: usize,
+    pub(crate) value: Value<'t>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Value<'t> {
+    Scalar(ScalarNode<'t>),
+    Mapping { flow: bool, pairs: Vec<(Node<'t>, Node<'t>)> },
+    Sequence(Vec<Node<'t>>),
+    Alias(usize),
+}
+
+#[derive(Debug)]
+pub(crate) struct ScalarNode<'t> {
+    pub(crate) text: Cow<'t, str>,
+    pub(crate) style: Style,
+    /// Where its YAML tag (`!!int`) begins, unless that is `!!str` or `!`.
+    pub(crate) typed_from: Option<usize>,
+}
+
+/// How a scalar is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    Plain,
+    SingleQuoted,
+    DoubleQuoted,
+    /// `|`
+    Literal,
+    /// `>`
+    Folded,
+}
+
+impl<'t> Node<'t> {
+    /// The value of `key`, when this is a mapping that has it.
+    pub(crate) fn get(&self, key: &str) -> Option<&Self> {
+        self.pairs().find(|(name, _)| *name == key).map(|(_, value)| value)
+    }
+
+    /// Key and value of a mapping's entries whose key is a scalar.
+    pub(crate) fn pairs(&self) -> impl Iterator<Item = (&str, &Self)> {
+        let pairs: &[(Self, Self)] = if let Value::Mapping { pairs, .. } = &self.value { pairs } else { &[] };
+        pairs.iter().filter_map(|(key, value)| Some((key.scalar()?.text.as_ref(), value)))
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        Position { line: self.line, column: self.column }
+    }
+
+    pub(crate) fn is_mapping(&self) -> bool {
+        matches!(self.value, Value::Mapping { .. })
+    }
+
+    pub(crate) fn items(&self) -> &[Self] {
+        if let Value::Sequence(items) = &self.value { items } else { &[] }
+    }
+
+    pub(crate) fn scalar(&self) -> Option<&ScalarNode<'t>> {
+        if let Value::Scalar(scalar) = &self.value { Some(scalar) } else { None }
+    }
+
+    /// The scalar, unless it is YAML's null: nothing, `~` or `null` without quotes.
+    pub(crate) fn text(&self) -> Option<&str> {
+        self.scalar().filter(|scalar| !scalar.is_null()).map(|scalar| scalar.text.as_ref())
+    }
+
+    /// The texts that keys lead to: `["spec", "url"]`.
+    pub(crate) fn text_at(&self, keys: &[&str]) -> Option<&str> {
+        self.at(keys).and_then(Self::text)
+    }
+
+    /// The node that keys lead to.
+    pub(crate) fn at(&self, keys: &[&str]) -> Option<&Self> {
+        keys.iter().try_fold(self, |node, key| node.get(key))
+    }
+
+    pub(crate) fn locate(&self, path: &[&str]) -> (usize, usize) {
+        let Some((first, rest)) = path.split_first() else { return (self.line, self.column) };
+        let child = match &self.value {
+            Value::Sequence(items) => first.parse::<usize>().ok().and_then(|index| items.get(index)),
+            _ => self.get(first),
+        };
+        child.map_or((self.line, self.column), |child| child.locate(rest))
+    }
+}
+
+impl ScalarNode<'_> {
+    pub(crate) fn is_null(&self) -> bool {
+        self.style == Style::Plain && matches!(self.text.as_ref(), "" | "~" | "null" | "Null" | "NULL")
+    }
+}
+
+/// The nodes that aliases stand for.
+pub(crate) struct Anchors<'d, 't> {
+    nodes: Vec<(usize, &'d Node<'t>)>,
+}
+
+impl<'d, 't> Anchors<'d, 't> {
+    pub(crate) fn of(documents: &'d Documents<'t>) -> Self {
+        let mut anchors = Self { nodes: Vec::new() };
+        if !documents.anchors.is_empty() {
+            documents.roots.iter().for_each(|root| anchors.collect(root));
+        }
+        anchors
+    }
+
+    fn collect(&mut self, node: &'d Node<'t>) {
+        if node.anchor != 0 {
+            self.nodes.push((node.anchor, node));
+        }
+        match &node.value {
+            Value::Mapping { pairs, .. } => {
+                for (key, value) in pairs {
+                    self.collect(key);
+                    self.collect(value);
+                }
+            }
+            Value::Sequence(items) => items.iter().for_each(|item| self.collect(item)),
+            Value::Scalar(_) | Value::Alias(_) => {}
+        }
+    }
+
+    /// The node itself, or what it is an alias of.
+    pub(crate) fn resolve(&self, node: &'d Node<'t>) -> &'d Node<'t> {
+        let mut node = node;
+        for _ in 0..FURTHEST {
+            let Value::Alias(number) = node.value else { break };
+            let Some((_, target)) = self.nodes.iter().find(|(anchor, _)| *anchor == number) else { break };
+            node = target;
+        }
+        node
+    }
+
+    /// The value of a key, also one that a merge key (`<<`) brings, with aliases followed.
+    pub(crate) fn get(&self, mapping: &'d Node<'t>, key: &str) -> Option<&'d Node<'t>> {
+        self.get_within(mapping, key, FURTHEST)
+    }
+
+    fn get_within(&self, mapping: &'d Node<'t>, key: &str, left: usize) -> Option<&'d Node<'t>> {
+        let own = mapping.get(key).map(|node| self.resolve(node));
+        if own.is_some() || left == 0 || self.nodes.is_empty() {
+            return own;
+        }
+        let merged = self.resolve(mapping.get("<<")?);
+        let sources = if merged.is_mapping() { std::slice::from_ref(merged) } else { merged.items() };
+        sources.iter().find_map(|source| self.get_within(self.resolve(source), key, left - 1))
+    }
+}

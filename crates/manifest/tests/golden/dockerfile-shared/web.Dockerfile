@@ -1,0 +1,3 @@
+ARG VERSION=1.4.0
+FROM ghcr.io/acme/one:${VERSION} AS one
+FROM ghcr.io/acme/two:$VERSION
