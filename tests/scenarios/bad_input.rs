@@ -132,7 +132,9 @@ async fn one_image_that_cannot_be_edited_does_not_stop_another() {
     world.wait_for_commits(3).await;
     world
         .wait("the reason", async |world| {
-            world.get("/api/v1/branches").await["branches"][0]["problem"].to_string().contains("there is no key for the digest")
+            world.get("/api/v1/branches").await["branches"][0]["problem"]
+                .to_string()
+                .contains("there is no key for the digest")
         })
         .await;
     assert!(world.config.file("apps/dev/kustomization.yaml").contains("newTag: \"1.5.0\""));

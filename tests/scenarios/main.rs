@@ -10,4 +10,5 @@ mod demo;
 mod deploy;
 mod main_job;
 mod policy;
+mod work_tree;
 mod world;

@@ -71,7 +71,7 @@ const LAYERS: [(&str, &[&str]); 16] = [
 ];
 
 /// One door each to the outside.
-const DOORS: [(&str, &[&str]); 12] = [
+const DOORS: [(&str, &[&str]); 13] = [
     ("gix", &["tagboat-repository"]),
     ("gix-pack", &["tagboat-repository"]),
     ("sqlx", &["tagboat-store"]),
@@ -86,6 +86,7 @@ const DOORS: [(&str, &[&str]); 12] = [
     ("clap", &["tagboat", "xtask"]),
     ("granit-parser", &["tagboat-manifest"]),
     ("toml_edit", &["tagboat-manifest"]),
+    ("ignore", &["tagboat-repository"]),
 ];
 
 fn metadata() -> Metadata {

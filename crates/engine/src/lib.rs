@@ -9,6 +9,7 @@ mod act;
 mod edit;
 mod error;
 mod gather;
+mod plan;
 mod reconcile;
 mod worker;
 
@@ -18,6 +19,7 @@ use tagboat_model::{BranchKey, BranchName, Duration, RepositoryName, TenantName,
 use tagboat_ports::{Clock, Progress, Registry, Repository, Settle, Store};
 
 pub use error::{ReconcileError, chain};
+pub use plan::{Plan, PlannedFile};
 pub use worker::Stepped;
 
 /// What the engine meets the outside through.

@@ -21,17 +21,18 @@ impl Engine {
     /// # Errors
     /// Why it did not come to its end; the work stays.
     pub async fn reconcile(&self, work: &Work) -> Result<Finish, ReconcileError> {
-        let name = (work.key.tenant.clone(), work.key.repository.clone());
-        let config = self
-            .repositories
-            .get(&name)
-            .ok_or_else(|| ReconcileError::UnknownRepository { name: work.key.repository.to_string() })?;
+        let config = self.config_repository(work).ok_or_else(|| unknown(work))?;
         for _ in 0..MOST_RACES {
             if let Some(finish) = self.attempt(work, config).await? {
                 return Ok(finish);
             }
         }
         Err(ReconcileError::Races { times: MOST_RACES })
+    }
+
+    /// The config repository that work is about.
+    pub(crate) fn config_repository(&self, work: &Work) -> Option<&ConfigRepository> {
+        self.repositories.get(&(work.key.tenant.clone(), work.key.repository.clone()))
     }
 
     /// One pass over the newest head; nothing when the branch moved meanwhile.
@@ -124,6 +125,10 @@ impl Engine {
             self.ports.progress.step(&Step::Edited { key: work.key.clone(), path, before, after, at: self.now() });
         }
     }
+}
+
+pub(crate) fn unknown(work: &Work) -> ReconcileError {
+    ReconcileError::UnknownRepository { name: work.key.repository.to_string() }
 }
 
 /// The decisions that change files.

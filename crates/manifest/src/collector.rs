@@ -129,6 +129,7 @@ impl<'d> Collector<'d> {
                 parts,
                 followers: Vec::new(),
                 claimed: false,
+                locked: None,
                 shared_with: Vec::new(),
             },
             [node.line],
@@ -148,8 +149,7 @@ impl<'d> Collector<'d> {
             Ok(written) => written,
             Err(placeholder) => {
                 if names::is_placeholder(placeholder) {
-                    let detail = format!("`{placeholder}` is filled in by something else");
-                    self.uneditable(anchor_line, Some(image), detail);
+                    self.is_filled_in(anchor_line, image, placeholder);
                 }
                 return;
             }
@@ -180,6 +180,7 @@ impl<'d> Collector<'d> {
                 parts,
                 followers: Vec::new(),
                 claimed: false,
+                locked: None,
                 shared_with: Vec::new(),
             },
             lines,
@@ -219,13 +220,17 @@ impl<'d> Collector<'d> {
     /// A value that names an image as far as it is written, and of which a variable or template gives the rest.
     fn filled_in(&mut self, node: &Node<'_>, text: &str) {
         if let Some(image) = names::partly_written(text) {
-            let detail = format!("`{text}` is filled in by something else");
-            self.uneditable(node.line, Some(image), detail);
+            self.is_filled_in(node.line, image, text);
         }
     }
 
+    fn is_filled_in(&mut self, line: usize, image: ImageName, text: &str) {
+        self.findings.uneditable.push(names::filled_in(self.file, line, image, text));
+    }
+
     fn uneditable(&mut self, line: usize, image: Option<ImageName>, detail: String) {
-        self.findings.uneditable.push(Uneditable { file: self.file.to_owned(), line, image, detail });
+        let file = self.file.to_owned();
+        self.findings.uneditable.push(Uneditable { file, line, image, filled_in: false, detail });
     }
 
     fn add(&mut self, mut reference: Reference, lines: impl IntoIterator<Item = usize>) {

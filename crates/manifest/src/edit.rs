@@ -35,7 +35,7 @@ impl<'v> From<&'v Version> for NewVersion<'v> {
 ///
 /// # Errors
 /// [`Refusal`] when the file has no place for what is wanted, a stale digest would stay beside a new tag, or the same
-/// bytes say the version of another image too.
+/// bytes say the version of another image too, or something holds the file as it is.
 pub fn rewrite(reference: &Reference, version: NewVersion<'_>, pin: Pin) -> Result<Vec<Edit>, Refusal> {
     let (tag, digest) = reference.wanted(pin);
     if !tag && !digest {
@@ -71,6 +71,9 @@ pub fn rewrite(reference: &Reference, version: NewVersion<'_>, pin: Pin) -> Resu
             edits
         }
     };
+    if let (Some(why), false) = (&reference.locked, edits.is_empty()) {
+        return Err(Refusal::new(why.clone()));
+    }
     if let (Some(other), false) = (reference.shared_with.first(), edits.is_empty()) {
         return Err(Refusal::new(format!(
             "the same bytes say the version of {other} too; give each a value of its own"
@@ -121,6 +124,25 @@ pub fn replace(scalar: &Scalar, value: &str) -> Result<Option<Edit>, Refusal> {
 /// # Errors
 /// [`Refusal`] when edits overlap or the proof fails.
 pub fn apply(path: &str, original: &[u8], edits: &[Edit], claims: &[&Claim]) -> Result<Vec<u8>, Refusal> {
+    splice(path, original, edits, claims, Names::Stay)
+}
+
+/// Whether edits may change which images are named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Names {
+    /// They say versions alone.
+    Stay,
+    /// Some say a name.
+    Change,
+}
+
+pub(crate) fn splice(
+    path: &str,
+    original: &[u8],
+    edits: &[Edit],
+    claims: &[&Claim],
+    names: Names,
+) -> Result<Vec<u8>, Refusal> {
     let before = std::str::from_utf8(original).map_err(|_| Refusal::new("the file is not UTF-8 text"))?;
     let mut edits = edits.to_vec();
     edits.sort_by_key(|edit| (edit.span.start, edit.span.end));
@@ -136,6 +158,6 @@ pub fn apply(path: &str, original: &[u8], edits: &[Edit], claims: &[&Claim]) -> 
         inserted = Some(edit.span.start);
     }
     after.push_str(before.get(copied..).unwrap_or_default());
-    prove::prove(path, before, &after, &edits, claims)?;
+    prove::prove(path, before, &after, &edits, claims, names)?;
     Ok(after.into_bytes())
 }

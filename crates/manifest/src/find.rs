@@ -91,12 +91,8 @@ fn in_documents(path: &str, source: &str, documents: &Documents<'_>) -> Findings
     };
     if documents.roots.iter().any(encrypted) {
         // Its checksum covers values that are not encrypted too.
-        for Finding { reference, .. } in std::mem::take(&mut findings.references) {
-            let Reference { file, line, image, .. } = reference;
-            let detail =
-                "the file is encrypted with SOPS, which checks all of its values; edit it with `sops`".to_owned();
-            findings.uneditable.push(Uneditable { file, line, image: Some(image), detail });
-        }
+        let why = "the file is encrypted with SOPS, which checks all of its values; edit it with `sops`";
+        findings.references.iter_mut().for_each(|finding| finding.reference.locked = Some(why.to_owned()));
     }
     findings
 }

@@ -18,6 +18,7 @@ mod position;
 mod prefilter;
 mod prove;
 mod quote;
+mod update;
 mod yaml;
 
 use thiserror::Error;
@@ -27,6 +28,7 @@ pub use edit::{NewVersion, Refusal, apply, replace, rewrite};
 pub use find::{Found, find, is_candidate, locate};
 pub use marker::{Marked, MarkerPart, has_markers, markers};
 pub use prefilter::{may_name_images, mentions};
+pub use update::{Change, NewImage, Request, Source, Update, named_in_unreadable, update};
 
 /// Larger files are not read; no hand-written manifest comes near.
 pub const LARGEST_FILE: usize = 5 * 1024 * 1024;

@@ -1,6 +1,6 @@
 //! Texts that may be image names, tags, digests, or stand for one.
 
-use tagboat_model::{Digest, ImageName, Tag};
+use tagboat_model::{Digest, ImageName, Tag, Uneditable};
 
 use crate::collector::WrittenVersion;
 
@@ -27,6 +27,12 @@ pub(crate) fn partly_written(text: &str) -> Option<ImageName> {
     name.parse().ok()
 }
 
+/// That something else gives the version of an image.
+pub(crate) fn filled_in(file: &str, line: usize, image: ImageName, text: &str) -> Uneditable {
+    let detail = format!("`{text}` is filled in by something else");
+    Uneditable { file: file.to_owned(), line, image: Some(image), filled_in: true, detail }
+}
+
 /// Read what the keys for tag and digest say. Charts write `""` for "none". The error is a text that is neither.
 pub(crate) fn version<'t>(tag: &'t str, digest: &'t str) -> Result<WrittenVersion, &'t str> {
     let given = |text: &'t str| (!text.is_empty()).then_some(text);
@@ -45,18 +51,23 @@ pub(crate) fn digest_of(text: &str) -> Option<Digest> {
     if hexadecimal { format!("sha256:{text}").parse().ok() } else { text.parse().ok() }
 }
 
-/// The images that a text which cannot be read names with a tag or digest, by the look of its words.
+/// The images that a text which cannot be read names with a tag or digest, by the look of its words. A name of one part
+/// counts only where the line speaks of an image: `redis:6379` is an address.
 pub(crate) fn images_in(text: &str) -> Vec<ImageName> {
-    let words = text.split(|c: char| c.is_whitespace() || "\"'`,;=()[]{}".contains(c));
-    let mut images: Vec<ImageName> = words
-        .filter(|word| word.contains([':', '@']) && word.contains('/'))
-        .filter_map(|word| word.parse::<tagboat_model::WrittenImage>().ok())
-        .filter(|image| image.tag.is_some() || image.digest.is_some())
-        .map(|image| image.name)
-        .collect();
+    let mut images: Vec<ImageName> = text.lines().flat_map(images_in_line).collect();
     images.sort();
     images.dedup();
     images
+}
+
+fn images_in_line(line: &str) -> impl Iterator<Item = ImageName> {
+    let speaks_of_images = line.to_ascii_lowercase().contains("image");
+    let words = line.split(|c: char| c.is_whitespace() || "\"'`,;=()[]{}".contains(c));
+    words
+        .filter(move |word| word.contains([':', '@']) && (word.contains('/') || speaks_of_images))
+        .filter_map(|word| word.parse::<tagboat_model::WrittenImage>().ok())
+        .filter(|image| image.tag.is_some() || image.digest.is_some())
+        .map(|image| image.name)
 }
 
 #[cfg(test)]

@@ -9,11 +9,20 @@ use std::ops::Range;
 use tagboat_model::{Edit, Reference, Scalar};
 
 use crate::{
-    Claim, Refusal, claim, find, format,
+    Claim, Refusal, claim,
+    edit::Names,
+    find, format,
     yaml::{self, Content, template},
 };
 
-pub(crate) fn prove(path: &str, before: &str, after: &str, edits: &[Edit], claims: &[&Claim]) -> Result<(), Refusal> {
+pub(crate) fn prove(
+    path: &str,
+    before: &str,
+    after: &str,
+    edits: &[Edit],
+    claims: &[&Claim],
+    names: Names,
+) -> Result<(), Refusal> {
     if edits.is_empty() {
         return Ok(());
     }
@@ -22,7 +31,7 @@ pub(crate) fn prove(path: &str, before: &str, after: &str, edits: &[Edit], claim
     } else if find::is_candidate(path) && !format::is_dockerfile(path) {
         same_documents(before, after, edits)?;
     }
-    same_references(path, before, after, edits, claims)
+    same_references(path, before, after, edits, claims, names)
 }
 
 fn differs() -> Refusal {
@@ -153,7 +162,14 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// The same places name the same images; versions differ only where an edit was. What an insertion brought is new.
-fn same_references(path: &str, before: &str, after: &str, edits: &[Edit], claims: &[&Claim]) -> Result<(), Refusal> {
+fn same_references(
+    path: &str,
+    before: &str,
+    after: &str,
+    edits: &[Edit],
+    claims: &[&Claim],
+    names: Names,
+) -> Result<(), Refusal> {
     let look = |text: &str| find(path, text.as_bytes(), claims).map_err(|unreadable| Refusal(unreadable.to_string()));
     let (old, new) = (look(before)?.references, look(after)?.references);
     let (absent, old): (Vec<_>, Vec<_>) = old.iter().partition(|reference| {
@@ -167,7 +183,8 @@ fn same_references(path: &str, before: &str, after: &str, edits: &[Edit], claims
     }
     for (was, is) in old.iter().zip(&new) {
         let same_place = was.location == is.location && was.format == is.format;
-        let same_version = was.tag == is.tag && was.digest == is.digest && was.image == is.image;
+        let same_name = was.image == is.image || names == Names::Change;
+        let same_version = was.tag == is.tag && was.digest == is.digest && same_name;
         if !same_place || !(same_version || touched(was, edits.iter().map(|edit| edit.span.clone()))) {
             return Err(differs());
         }

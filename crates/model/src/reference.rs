@@ -145,6 +145,9 @@ pub struct Reference {
     /// Whether the repository file names this place in words.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub claimed: bool,
+    /// Why it is never edited, where something holds it as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub locked: Option<String>,
     /// Other images whose version the same bytes say.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub shared_with: Vec<ImageName>,
@@ -160,6 +163,9 @@ pub struct Uneditable {
     pub line: usize,
     /// The image, where it can be told.
     pub image: Option<ImageName>,
+    /// Whether something else, a variable or a template, gives the version, so that nothing is out of date here.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filled_in: bool,
     /// Why it is not edited, and what to do.
     pub detail: String,
 }

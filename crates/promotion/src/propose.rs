@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
-use tagboat_model::{Decision, DecisionId, Version};
+use tagboat_model::{Decision, DecisionId, Digest, EnvironmentName, ImageName, Reason, Tag, Version};
 
 use crate::Facts;
 
@@ -64,18 +64,58 @@ pub fn propose(facts: &Facts, edited: &[Edited<'_>]) -> Vec<CommitPlan> {
     edited.iter().filter_map(plan).collect()
 }
 
-/// Every value in it is validated, so none can break out of its line.
 fn message(decision: &Decision, version: &Version, id: &DecisionId) -> String {
     let Decision { environment, entry, image, current, reasons, .. } = decision;
-    let mut text = format!("Update {entry} to {} in {environment}\n\n", version.tag);
-    let _ = writeln!(text, "{image}: {} -> {}", current.join(", "), version.tag);
-    if let Some(reason) = reasons.first() {
+    commit_message(&CommitWords {
+        entry: entry.as_str(),
+        environment: Some(environment),
+        image,
+        current,
+        tag: &version.tag,
+        digest: Some(&version.digest),
+        because: reasons.first(),
+        decision: Some(id),
+    })
+}
+
+/// What a commit that brings a version says.
+#[derive(Debug, Clone, Copy)]
+pub struct CommitWords<'w> {
+    /// The image entry, or the last part of the image's name.
+    pub entry: &'w str,
+    /// The environment, where it is one of the repository file.
+    pub environment: Option<&'w EnvironmentName>,
+    /// The image.
+    pub image: &'w ImageName,
+    /// What the references carried.
+    pub current: &'w [String],
+    /// What they carry now.
+    pub tag: &'w Tag,
+    /// Its digest, where that is known.
+    pub digest: Option<&'w Digest>,
+    /// The first reason.
+    pub because: Option<&'w Reason>,
+    /// The decision.
+    pub decision: Option<&'w DecisionId>,
+}
+
+/// The message with its trailers. Every value in it is validated, so none can break out of its line.
+#[must_use]
+pub fn commit_message(words: &CommitWords<'_>) -> String {
+    let CommitWords { entry, environment, image, current, tag, digest, because, decision } = words;
+    let within = environment.map(|environment| format!(" in {environment}")).unwrap_or_default();
+    let mut text = format!("Update {entry} to {tag}{within}\n\n");
+    let _ = writeln!(text, "{image}: {} -> {tag}", current.join(", "));
+    if let Some(reason) = because {
         let _ = writeln!(text, "Because {reason}.");
     }
-    let _ = write!(
-        text,
-        "\nTagboat-Image: {image}:{}@{}\nTagboat-Environment: {environment}\nTagboat-Decision: {id}\n",
-        version.tag, version.digest
-    );
+    let digest = digest.map(|digest| format!("@{digest}")).unwrap_or_default();
+    let _ = write!(text, "\nTagboat-Image: {image}:{tag}{digest}\n");
+    if let Some(environment) = environment {
+        let _ = writeln!(text, "Tagboat-Environment: {environment}");
+    }
+    if let Some(decision) = decision {
+        let _ = writeln!(text, "Tagboat-Decision: {decision}");
+    }
     text
 }

@@ -35,6 +35,7 @@ fn reference(written: &str) -> Reference {
         parts: Parts::Whole(Scalar { span: 0..1, style: ScalarStyle::Plain, value: String::new() }),
         followers: Vec::new(),
         claimed: false,
+        locked: None,
         shared_with: Vec::new(),
     }
 }

@@ -11,6 +11,7 @@ mod commit;
 mod link;
 mod mirror;
 mod send_pack;
+mod work_tree;
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -19,6 +20,7 @@ use tagboat_model::{BranchName, CommitId, DecisionId};
 use tagboat_ports::{BlobId, FileEntry, Push, PushOutcome, Repository, RepositoryError, RepositoryErrorKind};
 
 pub use address::{Access, Address, Author, SshKey};
+pub use work_tree::{Content, WorkTree, WorkTreeError};
 
 /// One config repository with its mirror.
 pub struct GitRepository {

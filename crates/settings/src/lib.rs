@@ -5,6 +5,7 @@
 //!
 //! The server file (`server`) is the operator's, the repository file (`repository`) the application teams'.
 
+mod claims;
 mod overrides;
 mod problem;
 mod registries;
@@ -13,6 +14,7 @@ mod server;
 mod server_check;
 mod verify;
 
+pub use claims::claims;
 pub use overrides::environment_names;
 pub use problem::Problem;
 pub use registries::{ClientCertificateFile, CloudIdentity, ProxyFile, RegistryFile, SigstoreFile};

@@ -24,6 +24,12 @@ pub(crate) enum Command {
     Demo(Demo),
     /// Validate the server file and the repository file.
     Check(Check),
+    /// Show what would change in a work tree by its `.tagboat.yaml` and the registries.
+    Plan(Plan),
+    /// Write versions into a work tree: what a pipeline would do with `sed`. Needs no server and no configuration.
+    Update(Update),
+    /// List every place in a work tree that names an image.
+    References(References),
     /// Say why an image was updated, or why nothing was done.
     Explain(Explain),
     /// Work with policies.
@@ -80,6 +86,86 @@ pub(crate) struct Check {
     /// The repository file, or the folder of a config repository [default: .tagboat.yaml, if it is there].
     #[arg(long)]
     pub(crate) repository: Option<PathBuf>,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 nothing to do, 5 changes pending, 4 something has to be done by hand, 1 a registry cannot be asked, 2 invalid input."
+)]
+pub(crate) struct Plan {
+    /// The folder of a config repository, with `.tagboat.yaml` at its root.
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Only this environment.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<tagboat_model::EnvironmentName>,
+    /// The server file with `registries`. Without it credentials are those of `docker login`.
+    #[arg(long, env = "TAGBOAT_CONFIG", value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("what").required(true).multiple(true).args(["image", "marker"]))]
+#[command(
+    after_help = "Exit codes: 0 done, or nothing to change, 3 nothing names the image, 4 a place that should change cannot be edited \
+                        safely (all others are), 5 changes pending (with --dry-run), 1 failed, 2 invalid input."
+)]
+pub(crate) struct Update {
+    /// A folder, or one file. What Git ignores in it is left out.
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// The version that every reference to this image gets. May be given several times.
+    #[arg(long, value_name = "REPOSITORY:TAG[@DIGEST]", value_parser = crate::commands::update::image)]
+    pub(crate) image: Vec<tagboat_manifest::NewImage>,
+    /// The image that every Flux marker of this policy gets. May be given several times.
+    #[arg(long, value_name = "NAMESPACE:POLICY=REPOSITORY:TAG[@DIGEST]", value_parser = crate::commands::update::marker)]
+    pub(crate) marker: Vec<(String, tagboat_manifest::NewImage)>,
+    /// Only this environment of `.tagboat.yaml`, with the pins and the places that it names.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) env: Option<tagboat_model::EnvironmentName>,
+    /// What references carry afterwards [default: what they carry now].
+    #[arg(long, value_enum)]
+    pub(crate) pin: Option<Pin>,
+    /// Show what would change, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Commit what was changed, one commit for each image, with the message that the server would write.
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) commit: bool,
+    /// How the answer is written.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) output: Output,
+}
+
+/// Which of tag and digest references carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "camelCase")]
+pub(crate) enum Pin {
+    /// What they carry now.
+    Keep,
+    /// Only the tag.
+    Tag,
+    /// Only the digest.
+    Digest,
+    /// Both.
+    TagAndDigest,
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 some are listed, 3 there are none, 1 failed, 2 invalid input.")]
+pub(crate) struct References {
+    /// A folder, or one file. What Git ignores in it is left out.
+    #[arg(default_value = ".")]
+    pub(crate) path: PathBuf,
+    /// Only references to this image.
+    #[arg(long, value_name = "REPOSITORY")]
+    pub(crate) image: Option<tagboat_model::ImageName>,
     /// How the answer is written.
     #[arg(long, value_enum, default_value_t)]
     pub(crate) output: Output,

@@ -7,6 +7,8 @@ pub(crate) enum Code {
     Failed,
     Invalid,
     Nothing,
+    Refused,
+    Pending,
 }
 
 impl From<Code> for std::process::ExitCode {
@@ -16,6 +18,8 @@ impl From<Code> for std::process::ExitCode {
             Code::Failed => 1,
             Code::Invalid => 2,
             Code::Nothing => 3,
+            Code::Refused => 4,
+            Code::Pending => 5,
         })
     }
 }

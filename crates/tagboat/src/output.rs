@@ -51,6 +51,25 @@ pub(crate) fn diff(path: &str, before: &str, after: &str) -> Vec<String> {
     lines
 }
 
+/// A unified diff of one file, in colours, without the last line end. Empty when nothing differs.
+pub(crate) fn unified_diff(path: &str, before: &str, after: &str) -> String {
+    let diff = TextDiff::from_lines(before, after);
+    let text = diff.unified_diff().header(&format!("a/{path}"), &format!("b/{path}")).to_string();
+    let colour = |line: &str| match line.as_bytes().first() {
+        _ if line.starts_with("---") || line.starts_with("+++") => styled(BOLD, line),
+        Some(b'-') => styled(RED, line),
+        Some(b'+') => styled(GREEN, line),
+        Some(b'@') => styled(CYAN, line),
+        _ => line.to_owned(),
+    };
+    text.split('\n')
+        .map(|line| if line.is_empty() { String::new() } else { colour(line) })
+        .collect::<Vec<_>>()
+        .join("\n")
+        .trim_end_matches('\n')
+        .to_owned()
+}
+
 /// `0123456789` of an id.
 pub(crate) fn short(id: &str) -> &str {
     id.get(..10).unwrap_or(id)

@@ -3,7 +3,8 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 /// The commands in the order of the reference.
-const COMMANDS: [&str; 6] = ["demo", "serve", "check", "explain", "policy test", "schema"];
+const COMMANDS: [&str; 9] =
+    ["demo", "serve", "check", "plan", "update", "references", "explain", "policy test", "schema"];
 
 /// Write all of them. CI fails when this leaves a difference.
 pub(crate) fn run() -> Result<(), String> {

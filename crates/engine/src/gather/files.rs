@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use tagboat_manifest::{Claim, LARGEST_FILE, Place};
+use tagboat_manifest::{Claim, LARGEST_FILE};
 use tagboat_model::{EnvironmentName, ImageName, Reference, SignatureRule, Uneditable};
 use tagboat_ports::{BlobId, FileEntry};
-use tagboat_promotion::{Environment, ImageEntry, Overlap, PathPattern, Verify, assign};
-use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, public_keys, read_repository_file};
+use tagboat_promotion::{Environment, ImageEntry, Overlap, Verify, assign};
+use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, claims, public_keys, read_repository_file};
 
 use crate::{ConfigRepository, ReconcileError, edit::SourceFile};
 
@@ -129,15 +129,6 @@ fn wanted<'a>(
         }
     }
     Ok(wanted)
-}
-
-/// What an entry says of places, with the files it speaks of. The settings were checked when they were read.
-fn claims(entry: &ImageEntry) -> Vec<(PathPattern, Claim)> {
-    let claim = |place: &tagboat_model::ExplicitPlace| {
-        let (image, aliases) = (entry.image.clone(), entry.aliases.clone());
-        Some((place.file.parse().ok()?, Claim { place: Place::parse(place).ok()?, image, aliases }))
-    };
-    entry.references.iter().filter_map(claim).collect()
 }
 
 /// Find the references to the images of `entries` in the files of `environments`.

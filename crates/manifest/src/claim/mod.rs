@@ -199,6 +199,7 @@ impl Claimed<'_> {
             parts,
             followers: Vec::new(),
             claimed: true,
+            locked: None,
             shared_with: Vec::new(),
         }
     }
@@ -210,6 +211,6 @@ impl Claimed<'_> {
 
     fn uneditable(&mut self, line: usize, detail: String) {
         let (file, image) = (self.file.to_owned(), Some(self.claim.image.clone()));
-        self.findings.uneditable.push(Uneditable { file, line, image, detail });
+        self.findings.uneditable.push(Uneditable { file, line, image, filled_in: false, detail });
     }
 }

@@ -218,14 +218,13 @@ impl Reader<'_> {
         let file = self.file.to_owned();
         let Ok(image) = value.parse::<WrittenImage>() else {
             if let Some(image) = names::partly_written(&value) {
-                let detail = format!("`{raw}` is filled in by something else");
-                self.findings.uneditable.push(Uneditable { file, line, image: Some(image), detail });
+                self.findings.uneditable.push(names::filled_in(&file, line, image, &raw));
             }
             return;
         };
         let Some(parts) = parts(&text, &image) else {
             let detail = format!("the version of `{raw}` is put together of several places");
-            self.findings.uneditable.push(Uneditable { file, line, image: Some(image.name), detail });
+            self.findings.uneditable.push(Uneditable { file, line, image: Some(image.name), filled_in: false, detail });
             return;
         };
         let WrittenImage { written_name, name, tag, digest } = image;
@@ -242,6 +241,7 @@ impl Reader<'_> {
             parts,
             followers: Vec::new(),
             claimed: false,
+            locked: None,
             shared_with: Vec::new(),
         };
         if let Some(at) = reference.scalars().first().map(|scalar| position::of(self.source, scalar.span.start)) {

@@ -2,9 +2,13 @@
 
 pub(crate) mod check;
 pub(crate) mod explain;
+pub(crate) mod plan;
 pub(crate) mod policy_test;
+pub(crate) mod references;
 pub(crate) mod schema;
 pub(crate) mod serve;
+pub(crate) mod update;
+mod work_tree;
 
 use std::path::Path;
 

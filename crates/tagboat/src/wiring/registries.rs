@@ -30,24 +30,29 @@ pub(crate) fn of_server(file: &ServerFile) -> Result<OciRegistries, Failure> {
     build(known, default_credentials(file), &file.sigstore)
 }
 
-/// The registries as a person at the command line reaches them: the one that was named, wherever it is, and those of the
-/// server file. Without a server file credentials are those of `docker login`.
-pub(crate) fn of_person(image: &ImageName, config: Option<&Path>) -> Result<OciRegistries, Failure> {
+/// The registries as a person at the command line reaches them: those of the images that were named, wherever they are,
+/// and those of the server file. Without a server file credentials are those of `docker login`.
+pub(crate) fn of_person<'i>(
+    images: impl IntoIterator<Item = &'i ImageName>,
+    config: Option<&Path>,
+) -> Result<OciRegistries, Failure> {
     let file = config.map(crate::commands::server_file).transpose()?;
     let (mut known, fallback, sigstore) = match &file {
         Some(file) => (settings(file)?, default_credentials(file), file.sigstore.clone()),
         None => (BTreeMap::new(), Credentials::DockerConfig { file: None }, SigstoreFile::default()),
     };
-    known.entry(image.registry().to_owned()).or_insert_with(|| RegistrySettings {
-        credentials: fallback.clone(),
-        transport: TransportSettings {
-            private_network: true,
-            // Its network is not known, so the pace is that of public registries, unless it is this machine.
-            requests_per_second: (!is_loopback(image.registry())).then_some(POLITE),
-            ..TransportSettings::default()
-        },
-        ..RegistrySettings::default()
-    });
+    for image in images {
+        known.entry(image.registry().to_owned()).or_insert_with(|| RegistrySettings {
+            credentials: fallback.clone(),
+            transport: TransportSettings {
+                private_network: true,
+                // Its network is not known, so the pace is that of public registries, unless it is this machine.
+                requests_per_second: (!is_loopback(image.registry())).then_some(POLITE),
+                ..TransportSettings::default()
+            },
+            ..RegistrySettings::default()
+        });
+    }
     let registries = build(known, fallback, &sigstore)?;
     // As `cosign verify` does, which takes the public instance when nothing else is said.
     Ok(match TrustRoot::public_good() {

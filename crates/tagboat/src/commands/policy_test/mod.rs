@@ -45,7 +45,7 @@ pub(crate) async fn run(arguments: &PolicyTest) -> Result<Code, Failure> {
     let given = arguments.tags.as_deref().map(read_tags).transpose()?;
     let mut answer = match &arguments.image {
         Some(image) => {
-            let registry = wiring::registries::of_person(image, arguments.config.as_deref())?;
+            let registry = wiring::registries::of_person([image], arguments.config.as_deref())?;
             let given = given.as_ref().map(|given| given.tags.clone());
             confirm::ask(&registry, image, &question, given).await?
         }

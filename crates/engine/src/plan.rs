@@ -1,0 +1,63 @@
+//! Plan: everything that a reconcile would do, without doing it.
+
+use std::collections::BTreeMap;
+
+use tagboat_model::{Decision, EnvironmentName, Uneditable};
+use tagboat_ports::{RegistryError, Work};
+use tagboat_promotion::decide;
+
+use crate::{Engine, ReconcileError, edit::edit, reconcile::unknown};
+
+/// What a reconcile of a branch would do.
+#[derive(Debug)]
+pub struct Plan {
+    /// What was decided for every image of every environment of the branch.
+    pub decisions: Vec<Decision>,
+    /// The files that change, by path.
+    pub files: Vec<PlannedFile>,
+    /// Places that seem to name an image and are never edited.
+    pub uneditable: Vec<Uneditable>,
+    /// The first registry that could not be asked, if any.
+    pub unavailable: Option<RegistryError>,
+}
+
+/// A file before and after.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlannedFile {
+    /// Its path.
+    pub path: String,
+    /// Its bytes now.
+    pub before: Vec<u8>,
+    /// Its bytes afterwards.
+    pub after: Vec<u8>,
+}
+
+impl Engine {
+    /// Work out what a reconcile would do, for one environment or all, having looked at every image.
+    ///
+    /// # Errors
+    /// Why it could not be worked out.
+    pub async fn plan(&self, work: &Work, only: Option<&EnvironmentName>) -> Result<Plan, ReconcileError> {
+        let config = self.config_repository(work).ok_or_else(|| unknown(work))?;
+        let no_branch = || ReconcileError::NoBranch { branch: work.key.branch.to_string() };
+        let head = config.port.head(&work.key.branch).await?.ok_or_else(no_branch)?;
+        let mut gathered = self.gather(work, config, &head, true).await?;
+        if let Some(only) = only {
+            gathered.facts.environments.retain(|environment| environment.name == *only);
+        }
+        let mut after: BTreeMap<String, Vec<u8>> = BTreeMap::new();
+        let mut decisions = Vec::new();
+        for edited in edit(&gathered.facts, &gathered.files, decide(&gathered.facts)) {
+            // A later version of a file has the changes of the earlier ones in it.
+            after.extend(edited.files.into_iter().map(|file| (file.path, file.bytes)));
+            decisions.push(edited.decision);
+        }
+        let before = |path: &str| gathered.files.get(path).map(|file| file.bytes.clone()).unwrap_or_default();
+        let files = after.into_iter().map(|(path, after)| PlannedFile { before: before(&path), path, after }).collect();
+        let images = gathered.facts.environments.iter().flat_map(|environment| &environment.images);
+        let mut uneditable: Vec<Uneditable> = images.flat_map(|image| image.uneditable.iter().cloned()).collect();
+        uneditable.sort();
+        uneditable.dedup();
+        Ok(Plan { decisions, files, uneditable, unavailable: gathered.unavailable })
+    }
+}

@@ -1,0 +1,363 @@
+//! One file, brought to the versions that somebody asks for: by image, or by the policy that a Flux marker names.
+//!
+//! Everything that can be edited safely is; everything else is told with its reason, and does not stop the rest.
+
+use std::{fmt, ops::Range};
+
+use tagboat_model::{Digest, Edit, Format, ImageName, Parts, Pin, Reference, Tag, Uneditable, WrittenImage};
+
+use crate::{
+    Claim, Found, Marked, MarkerPart, NewVersion, Refusal, Unreadable,
+    edit::{Names, splice},
+    find, has_markers, markers, mentions, names, replace, rewrite,
+};
+
+/// An image with the version that it shall have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewImage {
+    /// The name as it was given: markers write it as it is.
+    pub written_name: String,
+    /// The name it means.
+    pub name: ImageName,
+    /// The tag.
+    pub tag: Tag,
+    /// The digest, where it is given.
+    pub digest: Option<Digest>,
+    /// Other names of it in files. Each reference keeps the one it has.
+    pub aliases: Vec<ImageName>,
+    /// What references carry afterwards.
+    pub pin: Pin,
+}
+
+impl NewImage {
+    /// From `name:tag[@digest]`; nothing without a tag.
+    #[must_use]
+    pub fn of(written: WrittenImage) -> Option<Self> {
+        let WrittenImage { written_name, name, tag, digest } = written;
+        Some(Self { written_name, name, tag: tag?, digest, aliases: Vec::new(), pin: Pin::Keep })
+    }
+
+    /// Whether a name is one of the image.
+    #[must_use]
+    pub fn is_named(&self, name: &ImageName) -> bool {
+        self.name == *name || self.aliases.contains(name)
+    }
+
+    /// All of its names.
+    pub fn names(&self) -> impl Iterator<Item = &ImageName> {
+        std::iter::once(&self.name).chain(&self.aliases)
+    }
+
+    fn version(&self) -> NewVersion<'_> {
+        NewVersion { tag: &self.tag, digest: self.digest.as_ref() }
+    }
+}
+
+/// Who asks for a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Source {
+    /// The image of this index in the request.
+    Image(usize),
+    /// The marker of this index in the request.
+    Marker(usize),
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Images: every reference to one gets its version.
+    pub images: Vec<NewImage>,
+    /// Image policies as `namespace:name`: every marker that names one gets its image.
+    pub markers: Vec<(String, NewImage)>,
+}
+
+impl Request {
+    /// Whether a file could have something to change.
+    #[must_use]
+    pub fn concerns(&self, bytes: &[u8]) -> bool {
+        self.images.iter().flat_map(NewImage::names).any(|name| mentions(bytes, name))
+            || (!self.markers.is_empty() && has_markers(bytes))
+    }
+
+    /// The image that a source asks for.
+    #[must_use]
+    pub fn image(&self, source: Source) -> Option<&NewImage> {
+        match source {
+            Source::Image(index) => self.images.get(index),
+            Source::Marker(index) => self.markers.get(index).map(|(_, image)| image),
+        }
+    }
+}
+
+/// One place that changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    /// Who asks for it.
+    pub source: Source,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What the place is.
+    pub format: Format,
+    /// Where in the document, for people.
+    pub location: String,
+    /// What it says now: a tag, a digest, both, or for a marker all of its value.
+    pub from: String,
+    /// What it says afterwards.
+    pub to: String,
+    /// Lines of aliases that change with it.
+    pub followers: Vec<usize>,
+    edits: Vec<Edit>,
+}
+
+/// What becomes of one file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Update {
+    /// Its bytes afterwards; nothing when it stays as it is.
+    pub bytes: Option<Vec<u8>>,
+    /// What changes.
+    pub changes: Vec<Change>,
+    /// How many places say what is wanted already.
+    pub current: usize,
+    /// Places that should change and are not edited, or whose version something else gives.
+    pub uneditable: Vec<Uneditable>,
+}
+
+/// Bring a file to what is asked for. `only_claimed` leaves everything alone but the places of `claims`. Only changes whose source is `active` are made; the others are still looked at, so
+/// that two that speak of the same bytes are told.
+///
+/// # Errors
+/// [`Unreadable`] when the file cannot be read as what its name says.
+pub fn update(
+    path: &str,
+    bytes: &[u8],
+    claims: &[&Claim],
+    request: &Request,
+    only_claimed: bool,
+    active: impl Fn(Source) -> bool,
+) -> Result<Update, Unreadable> {
+    let mut found = find(path, bytes, claims)?;
+    if only_claimed {
+        found.references.retain(|reference| reference.claimed);
+    }
+    let marked = if request.markers.is_empty() || only_claimed { Vec::new() } else { markers(bytes)? };
+    let mut planned = Planned { path, request, update: Update::default() };
+    planned.uneditable(&found);
+    planned.references(&found);
+    planned.marked(&found, &marked);
+    planned.stale_digests(&found);
+    planned.conflicts();
+    let Planned { mut update, .. } = planned;
+    update.changes.retain(|change| active(change.source));
+    update.changes.sort_by_key(|change| (change.line, change.column));
+    write(path, bytes, claims, &mut update);
+    Ok(update)
+}
+
+struct Planned<'r> {
+    path: &'r str,
+    request: &'r Request,
+    update: Update,
+}
+
+impl Planned<'_> {
+    fn refuse(&mut self, line: usize, image: Option<ImageName>, detail: impl fmt::Display) {
+        let (file, detail) = (self.path.to_owned(), detail.to_string());
+        self.update.uneditable.push(Uneditable { file, line, image, filled_in: false, detail });
+    }
+
+    fn uneditable(&mut self, found: &Found) {
+        let asked =
+            |place: &&Uneditable| self.request.images.iter().any(|image| place.image.as_ref() == Some(&image.name));
+        self.update.uneditable.extend(found.uneditable.iter().filter(asked).cloned());
+    }
+
+    fn references(&mut self, found: &Found) {
+        for reference in &found.references {
+            let asked = self.request.images.iter().enumerate().find(|(_, image)| image.is_named(&reference.image));
+            let Some((index, image)) = asked.filter(|(_, image)| reference.is_versioned(image.pin)) else { continue };
+            let alone = Reference { shared_with: self.still_shared(reference, image), ..reference.clone() };
+            match rewrite(&alone, image.version(), image.pin) {
+                Ok(edits) if edits.is_empty() => self.update.current += 1,
+                Ok(edits) => {
+                    let (tag, digest) = reference.wanted(image.pin);
+                    let to = in_words(tag.then_some(&image.tag), image.digest.as_ref().filter(|_| digest));
+                    self.update.changes.push(Change {
+                        source: Source::Image(index),
+                        line: reference.line,
+                        column: reference.column,
+                        format: reference.format,
+                        location: reference.location.clone(),
+                        from: in_words(reference.tag.as_ref(), reference.digest.as_ref()),
+                        to,
+                        followers: reference.followers.clone(),
+                        edits,
+                    });
+                }
+                Err(refusal) => self.refuse(reference.line, Some(reference.image.clone()), refusal),
+            }
+        }
+    }
+
+    /// Those of the images that say their version with the same bytes which are not asked to have the same one.
+    fn still_shared(&self, reference: &Reference, image: &NewImage) -> Vec<ImageName> {
+        let same = |other: &ImageName| {
+            self.request.images.iter().any(|it| it.is_named(other) && it.tag == image.tag && it.digest == image.digest)
+        };
+        reference.shared_with.iter().filter(|other| !same(other)).cloned().collect()
+    }
+
+    fn marked(&mut self, found: &Found, marked: &[Marked]) {
+        for place in marked {
+            let asked = self.request.markers.iter().enumerate().find(|(_, (policy, _))| *policy == place.policy);
+            let Some((index, (_, image))) = asked else { continue };
+            match self.marker_edit(found, place, image) {
+                Ok(None) => self.update.current += 1,
+                Ok(Some(change)) => self.update.changes.push(Change { source: Source::Marker(index), ..change }),
+                Err(refusal) => self.refuse(place.line, Some(image.name.clone()), refusal),
+            }
+        }
+    }
+
+    fn marker_edit(&self, found: &Found, place: &Marked, image: &NewImage) -> Result<Option<Change>, Refusal> {
+        let scalar = place.scalar.as_ref().map_err(|why| Refusal::new(why.clone()))?;
+        let at = |reference: &&Reference| reference.scalars().iter().any(|it| it.span == scalar.span);
+        let reference = found.references.iter().find(at);
+        let whole = reference.is_some_and(|it| matches!(it.parts, Parts::Whole(_)));
+        if let Some(why) = reference.and_then(|reference| reference.locked.clone()) {
+            return Err(Refusal::new(why));
+        }
+        let value = match place.part {
+            MarkerPart::Image if reference.is_some() && !whole => {
+                return Err(Refusal::new("the marker sets a whole image, but the value is a part of one"));
+            }
+            MarkerPart::Image => {
+                let digest = image.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
+                format!("{}:{}{digest}", image.written_name, image.tag)
+            }
+            _ if whole => return Err(Refusal::new("the marker sets a part of an image, but the value is a whole one")),
+            MarkerPart::Name => image.written_name.clone(),
+            MarkerPart::Tag => image.tag.to_string(),
+            MarkerPart::Digest => match &image.digest {
+                Some(digest) => digest.to_string(),
+                None => return Err(Refusal::new("the marker sets a digest, and none is given")),
+            },
+        };
+        let Some(edit) = replace(scalar, &value)? else { return Ok(None) };
+        Ok(Some(Change {
+            source: Source::Marker(0),
+            line: place.line,
+            column: place.column,
+            format: reference.map_or(Format::FluxMarker, |reference| reference.format),
+            location: reference.map(|reference| reference.location.clone()).unwrap_or_default(),
+            from: scalar.value.clone(),
+            to: value,
+            followers: reference.map(|reference| reference.followers.clone()).unwrap_or_default(),
+            edits: vec![edit],
+        }))
+    }
+
+    /// A marker that sets only the tag must not leave the digest of the old one beside it.
+    fn stale_digests(&mut self, found: &Found) {
+        for reference in found.references.iter().filter(|reference| reference.digest.is_some()) {
+            let Parts::Split { tag: Some(tag), digest: Some(digest) } = &reference.parts else {
+                continue;
+            };
+            let changes = |span: &Range<usize>| {
+                self.update.changes.iter().any(|change| change.edits.iter().any(|edit| edit.span == *span))
+            };
+            if changes(&tag.span) && !changes(&digest.span) {
+                self.update.changes.retain(|change| !change.edits.iter().any(|edit| edit.span == tag.span));
+                let detail = "a digest stands beside the tag, and no marker sets it; it would stay that of the old tag";
+                self.refuse(reference.line, Some(reference.image.clone()), detail);
+            }
+        }
+    }
+
+    /// Two changes that put different texts in the same place: neither is made.
+    fn conflicts(&mut self) {
+        let mut places: Vec<(Range<usize>, &str, usize)> = Vec::new();
+        for (index, change) in self.update.changes.iter().enumerate() {
+            places.extend(change.edits.iter().map(|edit| (edit.span.clone(), edit.text.as_str(), index)));
+        }
+        places.sort_by_key(|(span, ..)| (span.start, span.end));
+        let mut in_conflict: Vec<usize> = Vec::new();
+        for pair in places.windows(2) {
+            let [(one, text, index), (other, other_text, other_index)] = pair else { continue };
+            let overlap = other.start < one.end || (one.start == other.start && one.end == other.end);
+            if overlap && (text != other_text || one != other) {
+                in_conflict.extend([*index, *other_index]);
+            }
+        }
+        in_conflict.sort_unstable();
+        in_conflict.dedup();
+        for index in in_conflict.into_iter().rev() {
+            let change = self.update.changes.remove(index);
+            let image = self.request.image(change.source).map(|image| image.name.clone());
+            let detail = format!("two requests want different values here, this one `{}`", change.to);
+            self.refuse(change.line, image, detail);
+        }
+    }
+}
+
+/// Make the changes. When the proof refuses them together, those that can be made are, one after the other.
+fn write(path: &str, bytes: &[u8], claims: &[&Claim], update: &mut Update) {
+    if update.changes.is_empty() {
+        return;
+    }
+    let renames = update.changes.iter().any(|change| matches!(change.source, Source::Marker(_)));
+    let names = if renames { Names::Change } else { Names::Stay };
+    let splice = |edits: &[Edit]| splice(path, bytes, edits, claims, names);
+    let all: Vec<Edit> = update.changes.iter().flat_map(|change| change.edits.clone()).collect();
+    if let Ok(after) = splice(&all) {
+        update.bytes = Some(after);
+        return;
+    }
+    let mut edits: Vec<Edit> = Vec::new();
+    for change in std::mem::take(&mut update.changes) {
+        let mut more = edits.clone();
+        more.extend(change.edits.clone());
+        match splice(&more) {
+            Ok(after) => {
+                update.bytes = Some(after);
+                edits = more;
+                update.changes.push(change);
+            }
+            Err(refusal) => {
+                let (file, detail) = (path.to_owned(), refusal.to_string());
+                update.uneditable.push(Uneditable { file, line: change.line, image: None, filled_in: false, detail });
+            }
+        }
+    }
+}
+
+/// `1.4.0`, `1.4.0@sha256:…`, `sha256:…`, or nothing.
+fn in_words(tag: Option<&Tag>, digest: Option<&Digest>) -> String {
+    match (tag, digest) {
+        (Some(tag), Some(digest)) => format!("{tag}@{digest}"),
+        (Some(tag), None) => tag.to_string(),
+        (None, Some(digest)) => digest.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+/// Where a file that cannot be read names an image that is wanted, by the look of its words.
+#[must_use]
+pub fn named_in_unreadable(
+    path: &str,
+    bytes: &[u8],
+    why: &Unreadable,
+    wanted: impl Fn(&ImageName) -> bool,
+) -> Vec<Uneditable> {
+    let text = String::from_utf8_lossy(bytes);
+    let named = names::images_in(&text).into_iter().filter(wanted);
+    let place = |image| Uneditable {
+        file: path.to_owned(),
+        line: why.line(),
+        image: Some(image),
+        filled_in: false,
+        detail: format!("the file cannot be read: {why}"),
+    };
+    named.map(place).collect()
+}

@@ -1,0 +1,165 @@
+//! `tagboat references`: every place in a work tree that names an image, and every one that cannot be edited.
+
+use serde_json::{Value, json};
+use tagboat_manifest::{Found, LARGEST_FILE, Marked, MarkerPart, Unreadable};
+use tagboat_model::{ImageName, Reference, Uneditable};
+use tagboat_repository::Content;
+
+use crate::{
+    cli::{Output, References},
+    commands::work_tree::{self, Scope, uneditable_in_json, uneditable_in_words},
+    exit::{Code, Failure},
+    output::{self, BOLD, DIM, YELLOW, styled},
+};
+
+/// What one file has.
+struct FileReferences {
+    file: String,
+    found: Found,
+    marked: Vec<Marked>,
+}
+
+pub(crate) fn run(arguments: &References) -> Result<Code, Failure> {
+    let tree = work_tree::open(&arguments.path)?;
+    let settings = work_tree::settings(&tree)?.unwrap_or_default();
+    let scope = Scope::of_all(&settings);
+    let found = tree.look(LARGEST_FILE, |path| scope.wants(path), |path, content| look(path, content, &scope));
+    let mut files = found.map_err(|error| work_tree::failed(&error))?;
+    if let Some(image) = &arguments.image {
+        files.iter_mut().for_each(|file| file.keep(image));
+        files.retain(|file| !file.is_empty());
+    }
+    let count: usize = files.iter().map(|file| file.found.references.len() + file.lonely_markers().count()).sum();
+    match arguments.output {
+        Output::Json => {
+            let references: Vec<Value> = files.iter().flat_map(FileReferences::in_json).collect();
+            let uneditable = files.iter().flat_map(|file| &file.found.uneditable).map(uneditable_in_json);
+            let answer = json!({ "references": references, "notEdited": uneditable.collect::<Vec<_>>() });
+            output::line(answer.to_string());
+        }
+        Output::Text => files.iter().flat_map(FileReferences::in_words).for_each(output::line),
+    }
+    Ok(if count == 0 { Code::Nothing } else { Code::Ok })
+}
+
+/// Files that cannot be read are told when they name an image by the look of their words.
+fn look(path: &str, content: Content<'_>, scope: &Scope<'_>) -> Option<FileReferences> {
+    let (Content::Bytes(bytes) | Content::TooLarge(bytes)) = content;
+    let claims = scope.claims(path);
+    if claims.is_empty() && !tagboat_manifest::may_name_images(path, bytes) {
+        return None;
+    }
+    let read = match content {
+        Content::TooLarge(_) => Err(Unreadable::TooLarge),
+        Content::Bytes(_) => tagboat_manifest::find(path, bytes, &claims),
+    };
+    let found = match read {
+        Ok(found) => found,
+        Err(why) => Found { references: Vec::new(), uneditable: unreadable(path, bytes, &why) },
+    };
+    let marked = tagboat_manifest::markers(bytes).unwrap_or_default();
+    let file = FileReferences { file: path.to_owned(), found, marked };
+    (!file.is_empty()).then_some(file)
+}
+
+fn unreadable(path: &str, bytes: &[u8], why: &Unreadable) -> Vec<Uneditable> {
+    tagboat_manifest::named_in_unreadable(path, bytes, why, |_| true)
+}
+
+impl FileReferences {
+    fn is_empty(&self) -> bool {
+        self.found.references.is_empty() && self.found.uneditable.is_empty() && self.marked.is_empty()
+    }
+
+    fn keep(&mut self, image: &ImageName) {
+        self.found.references.retain(|reference| reference.image == *image);
+        self.found.uneditable.retain(|place| place.image.as_ref() == Some(image));
+        self.marked.retain(|marked| self.found.references.iter().any(|reference| is_at(marked, reference)));
+    }
+
+    /// Marked values that nothing else recognises.
+    fn lonely_markers(&self) -> impl Iterator<Item = &Marked> {
+        self.marked.iter().filter(|marked| !self.found.references.iter().any(|reference| is_at(marked, reference)))
+    }
+
+    fn markers_of(&self, reference: &Reference) -> Vec<String> {
+        self.marked.iter().filter(|marked| is_at(marked, reference)).map(marker).collect()
+    }
+
+    fn in_json(&self) -> Vec<Value> {
+        let references = self.found.references.iter().map(|reference| {
+            json!({
+                "file": reference.file, "line": reference.line, "column": reference.column,
+                "format": reference.format, "location": reference.location,
+                "name": reference.written_name, "repository": reference.image,
+                "tag": reference.tag, "digest": reference.digest, "pinned": pinned(reference),
+                "markers": self.markers_of(reference), "followers": reference.followers,
+                "sharedWith": reference.shared_with, "locked": reference.locked,
+            })
+        });
+        let markers = self.lonely_markers().map(|marked| {
+            json!({
+                "file": self.file, "line": marked.line, "column": marked.column, "format": "fluxMarker",
+                "location": "", "name": null, "repository": null, "tag": null, "digest": null, "pinned": null,
+                "value": value(marked), "markers": [marker(marked)], "followers": [], "sharedWith": [], "locked": null,
+            })
+        });
+        references.chain(markers).collect()
+    }
+
+    fn in_words(&self) -> Vec<String> {
+        let mut lines = vec![styled(BOLD, &self.file)];
+        for reference in &self.found.references {
+            let place = format!("{}:{}", reference.line, reference.column);
+            let digest = reference.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
+            let tag = reference.tag.as_ref().map(|tag| format!(":{tag}")).unwrap_or_default();
+            let mut notes = vec![format!("{} {}", reference.format.as_str(), reference.location)];
+            if !reference.followers.is_empty() {
+                let followers: Vec<String> = reference.followers.iter().map(ToString::to_string).collect();
+                notes.push(format!("repeated in lines {}", followers.join(", ")));
+            }
+            notes.extend(self.markers_of(reference));
+            notes.extend(reference.shared_with.iter().map(|image| format!("the version of {image} too")));
+            notes.extend(reference.locked.clone());
+            let notes = styled(DIM, notes.join(", "));
+            lines.push(format!("  {place:<8} {}{tag}{digest}  {notes}", reference.image));
+        }
+        for marked in self.lonely_markers() {
+            let place = format!("{}:{}", marked.line, marked.column);
+            lines.push(format!("  {place:<8} {}  {}", value(marked), styled(DIM, marker(marked))));
+        }
+        let not_edited = self.found.uneditable.iter();
+        lines.extend(
+            not_edited.map(|place| format!("  {} {}", styled(YELLOW, "not edited"), uneditable_in_words(place))),
+        );
+        lines
+    }
+}
+
+fn is_at(marked: &Marked, reference: &Reference) -> bool {
+    marked.scalar.as_ref().is_ok_and(|scalar| reference.scalars().iter().any(|it| it.span == scalar.span))
+}
+
+fn marker(marked: &Marked) -> String {
+    let part = match marked.part {
+        MarkerPart::Image => "",
+        MarkerPart::Name => ":name",
+        MarkerPart::Tag => ":tag",
+        MarkerPart::Digest => ":digest",
+    };
+    format!("{}{part}", marked.policy)
+}
+
+fn value(marked: &Marked) -> &str {
+    marked.scalar.as_ref().map_or("", |scalar| scalar.value.as_str())
+}
+
+/// Which of tag and digest it carries.
+fn pinned(reference: &Reference) -> Option<&'static str> {
+    match (&reference.tag, &reference.digest) {
+        (Some(_), Some(_)) => Some("tagAndDigest"),
+        (Some(_), None) => Some("tag"),
+        (None, Some(_)) => Some("digest"),
+        (None, None) => None,
+    }
+}

@@ -1,0 +1,432 @@
+//! `tagboat plan`, `update` and `references` on work trees: the surface that pipelines and people use without a server.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output},
+};
+
+use serde_json::{Value, json};
+use tagboat_testkit::DockerRegistry;
+
+const OLD_DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
+const NEW_DIGEST: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
+
+/// Exit code, standard output, standard error.
+fn tagboat(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tagboat"));
+    command.current_dir(folder).env("DOCKER_CONFIG", folder).env_remove("TAGBOAT_CONFIG");
+    let Output { status, stdout, stderr } = command.args(arguments).output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+fn in_json(folder: &Path, arguments: &[&str]) -> (i32, Value) {
+    let (code, out, error) = tagboat(folder, &[arguments, &["--output", "json"]].concat());
+    (code, serde_json::from_str(&out).unwrap_or_else(|_| panic!("{out}{error}")))
+}
+
+fn write(folder: &Path, files: &[(&str, &str)]) {
+    for (path, text) in files {
+        let path = folder.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+fn read(folder: &Path, path: &str) -> String {
+    fs::read_to_string(folder.join(path)).unwrap()
+}
+
+fn git(folder: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("git");
+    command.current_dir(folder).env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null");
+    let output = command.args(["-c", "user.name=Ann", "-c", "user.email=ann@example.org"]).args(arguments).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+}
+
+#[test]
+fn update_replaces_sed_and_says_how_it_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let deployment = "# keep\r\nimage:   'ghcr.io/acme/web:1.4.0'  # why\r\n";
+    let values = "image: {repository: ghcr.io/acme/web, tag: 1.4.0}\napi: {image: \"ghcr.io/acme/api:1.4.0\"}";
+    write(folder.path(), &[("a/deployment.yaml", deployment), ("b/values.yaml", values)]);
+    let update = |more: &[&str]| tagboat(folder.path(), &[&["update", "."], more].concat());
+
+    let (code, text, _) = update(&["--image", "ghcr.io/acme/web:1.5.0", "--dry-run"]);
+    assert_eq!(code, 5);
+    assert!(text.contains("-image:   'ghcr.io/acme/web:1.4.0'  # why\r\n+image:   'ghcr.io/acme/web:1.5.0'"), "{text}");
+    assert!(text.ends_with("2 references in 2 files would be updated\n"), "{text}");
+    assert_eq!(read(folder.path(), "a/deployment.yaml"), deployment, "nothing is written");
+
+    let (code, text, _) = update(&["--image", "ghcr.io/acme/web:1.5.0"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (
+            0,
+            "a/deployment.yaml\n  2:10     ghcr.io/acme/web  1.4.0 -> 1.5.0\nb/values.yaml\n  1:44     ghcr.io/acme/web  1.4.0 -> 1.5.0\n2 references in 2 files updated\n"
+        )
+    );
+    assert_eq!(read(folder.path(), "a/deployment.yaml"), deployment.replace("1.4.0", "1.5.0"));
+    assert_eq!(read(folder.path(), "b/values.yaml"), values.replacen("1.4.0", "1.5.0", 1));
+
+    // The same again changes nothing, and is no error; what nothing names is.
+    let (code, answer) = in_json(folder.path(), &["update", "--image", "ghcr.io/acme/web:1.5.0"]);
+    assert_eq!((code, &answer["updated"], &answer["current"]), (0, &json!([]), &json!(2)));
+    assert_eq!(update(&["--image", "ghcr.io/acme/nobody:1.5.0"]).0, 3);
+    // Several at once, and one file alone.
+    let both = ["--image", "ghcr.io/acme/web:1.6.0", "--image", "ghcr.io/acme/api:1.6.0"];
+    let (code, answer) = in_json(folder.path(), &[&["update", "b/values.yaml"][..], &both].concat());
+    assert_eq!(code, 0);
+    assert_eq!(
+        answer["updated"][1],
+        json!({
+            "file": "values.yaml", "line": 2, "column": 14, "format": "helmValues", "location": "api.image",
+            "image": "ghcr.io/acme/api", "from": "1.4.0", "to": "1.6.0", "followers": [],
+        })
+    );
+    assert_eq!(read(folder.path(), "b/values.yaml"), values.replace("1.4.0", "1.6.0"));
+    assert_eq!(read(folder.path(), "a/deployment.yaml"), deployment.replace("1.4.0", "1.5.0"), "only that file");
+}
+
+#[test]
+fn what_is_given_wrongly_is_told_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    write(folder.path(), &[("a.yaml", "image: ghcr.io/acme/web:1.4.0\n")]);
+    for (arguments, expect) in [
+        (&["--image", "ghcr.io/acme/web"][..], "has no tag; write REPOSITORY:TAG"),
+        (&["--image", "Acme:1"], "is not an image name"),
+        (&["--image", "a/b:1@sha256:12"], "is not a digest"),
+        (&["--image", "a/b:1", "--image", "docker.io/a/b:2"], "names docker.io/a/b twice"),
+        (&["--marker", "web=a/b:1"], "is not NAMESPACE:POLICY=REPOSITORY:TAG[@DIGEST]"),
+        (&["--marker", "ns:web=a/b:1", "--marker", "ns:web=a/b:2"], "names ns:web twice"),
+        (&[], "required arguments were not provided"),
+        (&["--image", "a/b:1", "--env", "dev"], "`--env dev` needs .tagboat.yaml"),
+        (&["--image", "a/b:1", "--dry-run", "--commit"], "cannot be used with"),
+        (&["nowhere", "--image", "a/b:1"], "nowhere: there is no such folder or file"),
+    ] {
+        let (code, out, error) = tagboat(folder.path(), &[&["update"], arguments].concat());
+        assert_eq!((code, out.as_str()), (2, ""), "{arguments:?}");
+        assert!(error.contains(expect), "{arguments:?}: {error}");
+    }
+    assert_eq!(read(folder.path(), "a.yaml"), "image: ghcr.io/acme/web:1.4.0\n");
+}
+
+#[test]
+fn what_cannot_be_edited_safely_is_refused_and_the_rest_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let digest = format!("image: ghcr.io/acme/web:1.4.0@{OLD_DIGEST}\n");
+    let twice = "image: ghcr.io/acme/web:1.4.0\nimage: ghcr.io/acme/web:1.4.0\n";
+    let files = [
+        ("good.yaml", "image: ghcr.io/acme/web:1.4.0\n"),
+        ("digest.yaml", digest.as_str()),
+        ("twice.yaml", twice),
+        ("variable.yaml", "image: ghcr.io/acme/web:${TAG}\n"),
+        ("ignored.yaml", "image: ghcr.io/acme/web:1.4.0 # tagboat: ignore\n"),
+        ("other.txt", "image: ghcr.io/acme/web:1.4.0\n"),
+        (".github/workflows/ci.yaml", "image: ghcr.io/acme/web:1.4.0\n"),
+        (
+            "shared.yaml",
+            "a: {repository: ghcr.io/acme/web, tag: &t 1.4.0}\nb: {repository: ghcr.io/acme/api, tag: *t}\n",
+        ),
+    ];
+    write(folder.path(), &files);
+    fs::write(folder.path().join("binary.yaml"), b"image: ghcr.io/acme/web:1.4.0\n\xff\xfe").unwrap();
+    let mut huge = "image: ghcr.io/acme/web:1.4.0\n".to_owned();
+    huge.push_str(&"# filler\n".repeat(600_000));
+    fs::write(folder.path().join("huge.yaml"), &huge).unwrap();
+
+    let (code, answer) = in_json(folder.path(), &["update", "--image", "ghcr.io/acme/web:1.5.0"]);
+    assert_eq!(code, 4);
+    let refused: Vec<(&str, u64, &str)> = answer["refused"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|place| {
+            (place["file"].as_str().unwrap(), place["line"].as_u64().unwrap(), place["detail"].as_str().unwrap())
+        })
+        .collect();
+    assert_eq!(
+        refused,
+        [
+            ("binary.yaml", 1, "the file cannot be read: it is not UTF-8 text"),
+            ("digest.yaml", 1, "it carries a digest, and that of the new version is not given"),
+            ("huge.yaml", 1, "the file cannot be read: it is larger than 5 MiB"),
+            ("shared.yaml", 1, "the same bytes say the version of ghcr.io/acme/api too; give each a value of its own"),
+            ("twice.yaml", 2, "the file cannot be read: line 2: the key `image` stands here a second time"),
+        ]
+    );
+    assert_eq!(answer["notEdited"][0]["detail"], "`ghcr.io/acme/web:${TAG}` is filled in by something else");
+    assert_eq!(answer["updated"].as_array().unwrap().len(), 1);
+    for (path, text) in &files[1..] {
+        assert_eq!(read(folder.path(), path), *text, "{path}");
+    }
+    // With the digest, and with everybody who shares the bytes, it can be done.
+    let web = format!("ghcr.io/acme/web:1.5.0@{NEW_DIGEST}");
+    let api = format!("ghcr.io/acme/api:1.5.0@{NEW_DIGEST}");
+    fs::remove_file(folder.path().join("huge.yaml")).unwrap();
+    fs::remove_file(folder.path().join("binary.yaml")).unwrap();
+    fs::remove_file(folder.path().join("twice.yaml")).unwrap();
+    let (code, text, _) = tagboat(folder.path(), &["update", "--image", &web, "--image", &api]);
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("  1:43     ghcr.io/acme/web  1.4.0 -> 1.5.0  and with it lines 2"), "{text}");
+    assert_eq!(read(folder.path(), "digest.yaml"), format!("image: {web}\n"));
+    assert!(read(folder.path(), "shared.yaml").contains("&t 1.5.0"));
+    // And the pin can be asked for.
+    let (code, _, _) = tagboat(folder.path(), &["update", "good.yaml", "--image", &web, "--pin", "tagAndDigest"]);
+    assert_eq!((code, read(folder.path(), "good.yaml")), (0, format!("image: {web}\n")));
+}
+
+#[test]
+fn markers_are_set_as_flux_would_and_two_claims_are_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "image: old/web:1 # {\"$imagepolicy\": \"flux-system:web\"}\nname: old/web # {\"$imagepolicy\": \"flux-system:web:name\"}\ntag: 1.4.0 # {\"$imagepolicy\": \"flux-system:web:tag\"}\nother: x # {\"$imagepolicy\": \"flux-system:api:tag\"}\n";
+    write(folder.path(), &[("a.yaml", text)]);
+    let marker = format!("flux-system:web=ghcr.io/acme/web:1.10@{NEW_DIGEST}");
+    let (code, answer) = in_json(folder.path(), &["update", "--marker", &marker]);
+    assert_eq!((code, answer["updated"].as_array().unwrap().len()), (0, 3));
+    let expected = text
+        .replace("image: old/web:1 ", &format!("image: ghcr.io/acme/web:1.10@{NEW_DIGEST} "))
+        .replace("name: old/web ", "name: ghcr.io/acme/web ")
+        .replace("tag: 1.4.0 ", "tag: \"1.10\" ");
+    assert_eq!(read(folder.path(), "a.yaml"), expected);
+
+    let claimed = format!(
+        "image: ghcr.io/acme/web:1.4.0 # {{\"$imagepolicy\": \"flux-system:web\"}}\nimages:\n- name: x\n  newName: ghcr.io/acme/web\n  newTag: 1.4.0 # {{\"$imagepolicy\": \"flux-system:web:tag\"}}\n  digest: {OLD_DIGEST}\nd: {OLD_DIGEST} # {{\"$imagepolicy\": \"flux-system:web:digest\"}}\n"
+    );
+    write(folder.path(), &[("a.yaml", "x: 1\n"), ("kustomization.yaml", &claimed)]);
+    let (code, answer) = in_json(
+        folder.path(),
+        &["update", "--marker", "flux-system:web=ghcr.io/acme/web:1.6.0", "--image", "ghcr.io/acme/web:1.5.0"],
+    );
+    assert_eq!(code, 4);
+    let details: Vec<&str> =
+        answer["refused"].as_array().unwrap().iter().map(|place| place["detail"].as_str().unwrap()).collect();
+    assert!(details.contains(&"the marker sets a digest, and none is given"), "{details:?}");
+    assert!(details.iter().any(|detail| detail.starts_with("a digest stands beside the tag")), "{details:?}");
+    // Flux has one idea of the image, the command another.
+    write(folder.path(), &[("kustomization.yaml", "x: 1\n"), ("b.yaml", claimed.lines().next().unwrap())]);
+    let (code, answer) = in_json(
+        folder.path(),
+        &["update", "--marker", "flux-system:web=ghcr.io/acme/web:1.6.0", "--image", "ghcr.io/acme/web:1.5.0"],
+    );
+    assert_eq!((code, answer["refused"].as_array().unwrap().len()), (4, 2));
+    assert_eq!(read(folder.path(), "b.yaml"), claimed.lines().next().unwrap());
+}
+
+#[cfg(unix)]
+#[test]
+fn links_submodules_and_what_git_ignores_are_left_alone() {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let image = "image: ghcr.io/acme/web:1.4.0\n";
+    let files = [
+        "real.yaml",
+        "Real.yaml",
+        "sub/module/.git/config.yaml",
+        "sub/module/a.yaml",
+        "built/a.yaml",
+        "kept/a.yaml",
+        ".hidden/a.yaml",
+    ];
+    for file in files {
+        write(folder.path(), &[(file, image)]);
+    }
+    write(outside.path(), &[("out.yaml", image), ("folder/out.yaml", image)]);
+    symlink(outside.path().join("out.yaml"), folder.path().join("link.yaml")).unwrap();
+    symlink(outside.path().join("folder"), folder.path().join("linked")).unwrap();
+    symlink("nowhere", folder.path().join("dangling.yaml")).unwrap();
+    write(folder.path(), &[(".gitignore", "built/\nkept/\n")]);
+    git(folder.path(), &["init", "--quiet"]);
+    git(folder.path(), &["add", "--force", "kept/a.yaml"]);
+    fs::set_permissions(folder.path().join("real.yaml"), fs::Permissions::from_mode(0o640)).unwrap();
+
+    let (code, answer) = in_json(folder.path(), &["update", "--image", "ghcr.io/acme/web:1.5.0"]);
+    let updated: Vec<&str> =
+        answer["updated"].as_array().unwrap().iter().map(|change| change["file"].as_str().unwrap()).collect();
+    assert_eq!((code, updated), (0, vec![".hidden/a.yaml", "Real.yaml", "kept/a.yaml", "real.yaml"]));
+    for path in ["out.yaml", "folder/out.yaml"] {
+        assert_eq!(read(outside.path(), path), image);
+    }
+    assert!(folder.path().join("link.yaml").is_symlink());
+    let mode = fs::metadata(folder.path().join("real.yaml")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o640, "a file keeps its permissions");
+    let (code, _, error) = tagboat(folder.path(), &["update", "link.yaml", "--image", "ghcr.io/acme/web:1.5.0"]);
+    assert!(code == 1 && error.contains("no regular file"), "{error}");
+}
+
+#[test]
+fn commit_makes_one_commit_for_each_image_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    write(
+        path,
+        &[
+            ("dev/a.yaml", "web: {image: ghcr.io/acme/web:1.4.0}\napi: {image: ghcr.io/acme/api:1.4.0}\n"),
+            ("prod/a.yaml", "image: ghcr.io/acme/web:1.3.0\n"),
+            ("notes.txt", "one\n"),
+            (
+                ".tagboat.yaml",
+                "images:\n- {name: web, image: ghcr.io/acme/web, policy: {semver: {range: '*'}}}\nenvironments:\n- {name: dev, paths: [dev], deliver: commit}\n- {name: prod, paths: [prod], deliver: commit}\n",
+            ),
+        ],
+    );
+    git(path, &["init", "--quiet", "--initial-branch=main"]);
+    git(path, &["add", "."]);
+    git(path, &["commit", "--quiet", "--message", "Start"]);
+    // Somebody has staged something else meanwhile.
+    write(path, &[("notes.txt", "two\n")]);
+    git(path, &["add", "notes.txt"]);
+    let web = format!("ghcr.io/acme/web:1.5.0@{NEW_DIGEST}");
+    let run = |arguments: &[&str]| tagboat(path, &[&["update", "--commit"], arguments].concat());
+    let (code, text, error) = run(&["--env", "dev", "--image", &web, "--image", "ghcr.io/acme/api:1.5.0"]);
+    assert_eq!(code, 0, "{text}{error}");
+    assert_eq!(git(path, &["log", "--format=%s"]), "Update api to 1.5.0 in dev\nUpdate web to 1.5.0 in dev\nStart");
+    assert_eq!(
+        git(path, &["log", "--max-count=1", "--skip=1", "--format=%b"]),
+        format!("ghcr.io/acme/web: 1.4.0 -> 1.5.0\n\nTagboat-Image: {web}\nTagboat-Environment: dev")
+    );
+    assert_eq!(git(path, &["show", "--name-only", "--format=", "HEAD~1"]), "dev/a.yaml");
+    assert_eq!(
+        git(path, &["status", "--porcelain"]),
+        "M  notes.txt",
+        "what was staged is staged, nothing else is open"
+    );
+    assert_eq!(read(path, "prod/a.yaml"), "image: ghcr.io/acme/web:1.3.0\n");
+    // Again: nothing to commit.
+    assert_eq!(run(&["--env", "dev", "--image", &web]).0, 0);
+    assert_eq!(git(path, &["rev-list", "--count", "HEAD"]), "3");
+    // Uncommitted work in the same file is nobody's to commit.
+    write(path, &[("prod/a.yaml", "image: ghcr.io/acme/web:1.3.0\nmine: 1\n")]);
+    let (code, _, error) = run(&["--image", "ghcr.io/acme/web:1.6.0"]);
+    assert!(code == 4 && error.contains("have changes that are not committed: prod/a.yaml"), "{code} {error}");
+    assert!(read(path, "dev/a.yaml").contains("web:1.5.0"), "nothing was written");
+    // Outside of Git it says so.
+    let plain = tempfile::tempdir().unwrap();
+    write(plain.path(), &[("a.yaml", "image: ghcr.io/acme/web:1.4.0\n")]);
+    let (code, _, error) = tagboat(plain.path(), &["update", "--commit", "--image", "ghcr.io/acme/web:1.5.0"]);
+    assert!(code == 1 && error.contains("not a git repository"), "{error}");
+    let (code, _, error) = run(&["--env", "staging", "--image", &web]);
+    assert!(code == 2 && error.contains("has no environment `staging` (there are: dev, prod)"), "{error}");
+}
+
+#[test]
+fn references_lists_every_place_with_line_and_column() {
+    let folder = tempfile::tempdir().unwrap();
+    let marked = "tag: 1.4.0 # {\"$imagepolicy\": \"ns:web:tag\"}\n";
+    write(
+        folder.path(),
+        &[
+            ("web/kustomization.yaml", "images:\n- {name: nginx, newTag: '1.25'}\n"),
+            ("Dockerfile", "FROM ghcr.io/acme/base:1\n"),
+            ("marked.yaml", marked),
+            ("variable.yaml", "image: ghcr.io/acme/web:${TAG}\n"),
+            ("notes.yaml", "a: b\n"),
+        ],
+    );
+    let (code, answer) = in_json(folder.path(), &["references", "."]);
+    assert_eq!(code, 0);
+    let references = answer["references"].as_array().unwrap();
+    assert_eq!(references.len(), 3);
+    assert_eq!(
+        references[2],
+        json!({
+            "file": "web/kustomization.yaml", "line": 2, "column": 25, "format": "kustomization",
+            "location": "images[0].newTag", "name": "nginx", "repository": "docker.io/library/nginx", "tag": "1.25",
+            "digest": null, "pinned": "tag", "markers": [], "followers": [], "sharedWith": [], "locked": null,
+        })
+    );
+    assert_eq!((&references[1]["value"], &references[1]["markers"]), (&json!("1.4.0"), &json!(["ns:web:tag"])));
+    assert_eq!(answer["notEdited"][0]["file"], "variable.yaml");
+    let (code, text, _) = tagboat(folder.path(), &["references", "--image", "nginx"]);
+    assert_eq!(
+        (code, text.as_str()),
+        (0, "web/kustomization.yaml\n  2:25     docker.io/library/nginx:1.25  kustomization images[0].newTag\n")
+    );
+    assert_eq!(tagboat(folder.path(), &["references", "notes.yaml"]).0, 3);
+}
+
+const POLICIES: &str = "images:
+- name: web
+  image: HOST/acme/web
+  policy: { semver: { range: ^1 } }
+- name: api
+  image: HOST/acme/api
+  policy: { semver: { range: ^1 } }
+  references:
+  - { file: 'umbrella/{environment}.yaml', path: '{name}.version', part: tag }
+  - { file: deploy.sh, regex: '^API=(?P<tag>\\S+)' }
+environments:
+- { name: dev, paths: [dev], exclude: [dev/vendor], deliver: commit }
+- { name: prod, paths: [prod], branch: release, deliver: commit }
+";
+
+#[tokio::test]
+async fn plan_shows_what_the_server_would_do() {
+    let registry = DockerRegistry::start(None);
+    for (image, tags) in [("acme/web", ["1.4.0", "1.5.0"]), ("acme/api", ["1.0.0", "1.1.0"])] {
+        for tag in tags {
+            registry.push_image(image, tag, tag).await;
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    let host = registry.host();
+    let here = |text: &str| text.replace("HOST", &host);
+    let web = here("a: {image: HOST/acme/web:1.4.0}\nb: {image: 'HOST/acme/web:${TAG}'}\n");
+    write(
+        path,
+        &[
+            (".tagboat.yaml", &here(POLICIES)),
+            ("dev/web.yaml", &web),
+            ("dev/vendor/web.yaml", &web),
+            ("prod/web.yaml", &web),
+            ("umbrella/dev.yaml", "api:\n  replicas: 1\n"),
+            ("deploy.sh", "API=1.0.0\n"),
+        ],
+    );
+    let (code, text, error) = tagboat(path, &["plan"]);
+    assert_eq!(code, 5, "{text}{error}");
+    for expect in [
+        "dev\n  web: 1.4.0 -> 1.5.0\n    1.5.0 is the best tag that semver `^1` admits\n",
+        "  api: no tag, 1.0.0 -> 1.1.0\n",
+        "prod lives on branch release, not in this work tree\n",
+        "--- a/deploy.sh\n+++ b/deploy.sh\n@@ -1 +1 @@\n-API=1.0.0\n+API=1.1.0\n",
+        "+++ b/umbrella/dev.yaml\n@@ -1,2 +1,3 @@\n api:\n   replicas: 1\n+  version: 1.1.0\n",
+        "not edited dev/web.yaml:2: ",
+        "2 updates to make in 3 files\n",
+    ] {
+        assert!(text.contains(expect), "{expect}: {text}");
+    }
+    assert!(!text.contains("vendor"), "{text}");
+    assert_eq!(read(path, "deploy.sh"), "API=1.0.0\n", "a plan writes nothing");
+    let (code, answer) = in_json(path, &["plan", "--env", "dev"]);
+    assert_eq!(
+        (code, answer["decisions"].as_array().unwrap().len(), answer["changes"].as_array().unwrap().len()),
+        (5, 2, 3)
+    );
+    assert_eq!(answer["decisions"][0]["version"]["tag"], "1.5.0");
+    assert_eq!(answer["elsewhere"], json!([{ "environment": "prod", "branch": "release" }]));
+
+    // `update --env` knows the places that the repository file names, and then nothing is left to do.
+    let images = ["--image", &here("HOST/acme/api:1.1.0"), "--image", &here("HOST/acme/web:1.5.0")].map(str::to_owned);
+    let images: Vec<&str> = images.iter().map(String::as_str).collect();
+    let (code, text, _) = tagboat(path, &[&["update", "--env", "dev"][..], &images].concat());
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(read(path, "umbrella/dev.yaml"), "api:\n  replicas: 1\n  version: 1.1.0\n");
+    assert_eq!(read(path, "prod/web.yaml"), web);
+    assert_eq!(tagboat(path, &["plan"]).0, 0);
+
+    // Unhappy ends.
+    drop(registry);
+    let (code, text, _) = tagboat(path, &["plan"]);
+    assert!(code == 1 && text.contains("could not be asked"), "{code} {text}");
+    write(path, &[(".tagboat.yaml", "images: []\nimgaes: []\n")]);
+    let (code, _, error) = tagboat(path, &["plan"]);
+    assert!(code == 2 && error.contains(".tagboat.yaml:2:1: unknown key `imgaes`; did you mean `images`?"), "{error}");
+    fs::remove_file(path.join(".tagboat.yaml")).unwrap();
+    let (code, _, error) = tagboat(path, &["plan"]);
+    assert!(code == 2 && error.contains("there is no .tagboat.yaml"), "{error}");
+}
