@@ -74,8 +74,8 @@ pub struct Request {
 impl Request {
     /// Whether a file could have something to change.
     #[must_use]
-    pub fn concerns(&self, bytes: &[u8]) -> bool {
-        self.images.iter().flat_map(NewImage::names).any(|name| mentions(bytes, name))
+    pub fn concerns(&self, path: &str, bytes: &[u8]) -> bool {
+        self.images.iter().flat_map(NewImage::names).any(|name| mentions(path, bytes, name))
             || (!self.markers.is_empty() && has_markers(bytes))
     }
 

@@ -199,8 +199,12 @@ fn every_document_of_a_file_is_searched() {
 #[test]
 fn the_cheap_look_finds_short_and_split_names() {
     let nginx: ImageName = "nginx".parse().unwrap();
+    let mentions = |bytes: &[u8], image: &ImageName| mentions("a.yaml", bytes, image);
     assert!(mentions(b"image: nginx:1", &nginx) && mentions(b"repository: acme/web", &web()));
     assert!(!mentions(b"image: ghcr.io/acme/api:1", &web()));
+    // Put together of parts, or spelt otherwise.
+    assert!(mentions(b"{\"image\": \"ghcr.io/acme/\\u0077eb:1\"}", &web()));
+    assert!(tagboat_manifest::mentions("Dockerfile", b"ARG X=eb\nFROM ghcr.io/acme/w$X:1", &web()));
 }
 
 #[test]

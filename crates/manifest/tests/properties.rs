@@ -8,7 +8,8 @@ use std::fmt::Write as _;
 use proptest::prelude::*;
 use tagboat_manifest::{NewVersion, apply, find, may_name_images, mentions, rewrite};
 use tagboat_model::{Edit, Pin, Reference, ScalarStyle, Version};
-use yaml_serde::Value;
+
+mod second_parser;
 
 const OLD_DIGEST: &str = "sha256:1111111111111111111111111111111111111111111111111111111111111111";
 const NEW_DIGEST: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
@@ -135,28 +136,6 @@ fn edits(references: &[Reference], version: &Version) -> Vec<Edit> {
     references.iter().flat_map(rewrite).collect()
 }
 
-fn read(text: &str) -> Vec<Value> {
-    let documents = yaml_serde::Deserializer::from_str(text);
-    documents.map(|document| serde::Deserialize::deserialize(document).unwrap()).collect()
-}
-
-/// Every scalar that differs, as (before, after); a difference of shape is one of `null`s.
-fn differences(before: &Value, after: &Value, found: &mut Vec<(String, String)>) {
-    match (before, after) {
-        (Value::Mapping(old), Value::Mapping(new)) if old.len() == new.len() => {
-            for ((key, value), (new_key, new_value)) in old.iter().zip(new) {
-                assert_eq!(key, new_key);
-                differences(value, new_value, found);
-            }
-        }
-        (Value::Sequence(old), Value::Sequence(new)) if old.len() == new.len() => {
-            old.iter().zip(new).for_each(|(value, new_value)| differences(value, new_value, found));
-        }
-        (Value::String(old), Value::String(new)) if old != new => found.push((old.clone(), new.clone())),
-        (old, new) => assert_eq!(old, new),
-    }
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(600))]
 
@@ -166,7 +145,7 @@ proptest! {
         let written = text.matches("acme/web").count();
         prop_assert_eq!(found.references.len(), written, "every image is found once: {:#?}", found);
         let web = "ghcr.io/acme/web".parse().unwrap();
-        prop_assert!(written == 0 || (mentions(text.as_bytes(), &web) && may_name_images("values.yaml", text.as_bytes())));
+        prop_assert!(written == 0 || (mentions("values.yaml", text.as_bytes(), &web) && may_name_images("values.yaml", text.as_bytes())));
 
         let new = version(tag, NEW_DIGEST);
         let wanted = edits(&found.references, &new);
@@ -184,9 +163,9 @@ proptest! {
 
         // The other parser reads the same, but for the version, as text.
         let mut changed = Vec::new();
-        let (old_values, new_values) = (read(&text), read(std::str::from_utf8(&after).unwrap()));
+        let (old_values, new_values) = (second_parser::read(&text), second_parser::read(std::str::from_utf8(&after).unwrap()));
         prop_assert_eq!(old_values.len(), new_values.len());
-        old_values.iter().zip(&new_values).for_each(|(old, new)| differences(old, new, &mut changed));
+        old_values.iter().zip(&new_values).for_each(|(old, new)| second_parser::differences(old, new, &mut changed));
         for (old, new) in &changed {
             prop_assert_eq!(&old.replace("1.4.0", tag).replace(OLD_DIGEST, NEW_DIGEST), new);
         }
@@ -199,7 +178,7 @@ proptest! {
             plain && tag.parse::<f64>().is_ok()
         });
         let back = String::from_utf8(back).unwrap();
-        prop_assert!(back == text || (requoted && read(&back) == read(&text)));
+        prop_assert!(back == text || (requoted && second_parser::read(&back) == second_parser::read(&text)));
     }
 
     #[test]
@@ -208,7 +187,7 @@ proptest! {
             let Ok(found) = find(file, text.as_bytes(), &[]) else { continue };
             prop_assert!(found.references.is_empty() || may_name_images(file, text.as_bytes()), "{}", file);
             for reference in &found.references {
-                prop_assert!(mentions(text.as_bytes(), &reference.image));
+                prop_assert!(mentions(file, text.as_bytes(), &reference.image));
                 let Ok(edits) = rewrite(reference, NewVersion::from(&version("2.0.0", NEW_DIGEST)), Pin::Keep) else { continue };
                 if let Ok(after) = apply(file, text.as_bytes(), &edits, &[]) {
                     prop_assert_eq!(find(file, &after, &[]).unwrap().references.len(), found.references.len());

@@ -153,3 +153,20 @@ fn registries_are_checked_too() {
     insta::assert_snapshot!(registry("proxy: { url: 'http://p', credentials: {} }"), @"tagboat.yaml:3:12: say where the password is: `passwordFile` or `passwordEnv`");
     insta::assert_snapshot!(server("sigstore: { publicGood: true, trustedRootFile: x }\n", &[]), @"tagboat.yaml:1:11: `publicGood` and `trustedRootFile` exclude each other");
 }
+
+#[test]
+fn explicit_places_are_checked_where_they_are_written() {
+    let with = |place: &str| repository(&format!("{IMAGE}    references:\n      - {place}\n{DEV}"));
+    insta::assert_snapshot!(with("{ file: 'charts/{environment}.yaml', path: '{name}.tag', part: tag }"), @"1 images, 1 environments");
+    insta::assert_snapshot!(with("{ file: a.sh, regex: 'V=(?P<tag>.*)' }"), @"1 images, 1 environments");
+    insta::assert_snapshot!(with("{ file: a.yaml }"), @".tagboat.yaml:6:7: a.yaml: name either a `path` or a `regex`");
+    insta::assert_snapshot!(with("{ file: a.yaml, path: a, regex: b }"), @".tagboat.yaml:6:7: a.yaml: name either a `path` or a `regex`");
+    insta::assert_snapshot!(with("{ file: a.yaml, path: 'a..b' }"), @".tagboat.yaml:6:7: a.yaml: `a..b` is not a path: a key is missing");
+    insta::assert_snapshot!(with("{ file: a.sh, regex: '(' }"), @".tagboat.yaml:6:7: a.sh: `(` is not a regular expression: unclosed group");
+    insta::assert_snapshot!(with("{ file: a.sh, regex: 'V=(.*)' }"), @".tagboat.yaml:6:7: a.sh: `V=(.*)` has no group for a version; name one `(?P<image>…)`, `(?P<tag>…)` or `(?P<digest>…)`");
+    insta::assert_snapshot!(with("{ file: a.sh, regex: 'V=(?P<tag>.*)', part: tag }"), @".tagboat.yaml:6:7: a.sh: `part` goes with `path`; a `regex` says it by the names of its groups");
+    insta::assert_snapshot!(with("{ file: ../a.yaml, path: a }"), @".tagboat.yaml:6:7: `../a.yaml` is not a path in the repository: write it from the root of the repository, without `/` in front and without `..`");
+    insta::assert_snapshot!(with("{ file: a.yaml, path: a, part: name }"), @".tagboat.yaml:6:40: unknown value `name` (known here: image, tag, digest)");
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}    exclude: [/x]\n")), @".tagboat.yaml:9:15: `/x` is not a path in the repository: write it from the root of the repository, without `/` in front and without `..`");
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}    images: {{ web: {{ references: [{{ file: a, path: '[' }}] }} }}\n")), @".tagboat.yaml:9:34: a: `[` is not a path: `]` is missing");
+}

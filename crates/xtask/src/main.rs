@@ -32,20 +32,25 @@ enum Task {
     /// Measure, beside what a user would do without Tagboat.
     Bench {
         /// What: `policy`, choosing among 100,000 tags; `push-to-ref`, from the end of an image push to the new ref;
-        /// `sweep`, listing the tags of 1,000 repositories of one registry.
+        /// `references`, finding all of them in a work tree; `sweep`, listing the tags of 1,000 repositories of one
+        /// registry.
         name: String,
-        /// How often. Default: 20 times, `sweep` 5 times.
+        /// How often. Default: 20 times, `references` and `sweep` 5 times.
         #[arg(long)]
         rounds: Option<u32>,
-        /// How many further files the config repository has (`push-to-ref`).
-        #[arg(long, default_value_t = 1000)]
-        files: u32,
+        /// How many files the config repository has: further ones for `push-to-ref` (1,000), all for `references`
+        /// (10,000, then 50,000).
+        #[arg(long)]
+        files: Option<u32>,
+        /// How the figures are written; `json` is one object a line.
+        #[arg(long, default_value = "text", value_parser = ["text", "json"])]
+        output: String,
     },
     /// Throw generated inputs at a parser, guided by the branches they take.
     Fuzz {
-        /// What: `policy`, ranges, expressions and tags.
+        /// What: `policy`, ranges, expressions and tags; `formats`, every format that is edited, or the name of one.
         target: String,
-        /// For how long.
+        /// For how long, each.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
@@ -64,11 +69,11 @@ fn main() -> ExitCode {
     let result = match Arguments::parse().task {
         Task::Test { full } => test(full),
         Task::Generate => generate::run(),
-        Task::Bench { name, rounds, files } => {
-            let rounds = rounds.unwrap_or(if name == "sweep" { 5 } else { 20 });
-            bench(&name, rounds, files)
+        Task::Bench { name, rounds, files, output } => {
+            let rounds = rounds.unwrap_or(if ["references", "sweep"].contains(&name.as_str()) { 5 } else { 20 });
+            bench(&name, rounds, files, &output)
         }
-        Task::Fuzz { target, seconds } => tools::install().and_then(|()| fuzz::run_target(&target, seconds)),
+        Task::Fuzz { target, seconds } => tools::install().and_then(|()| fuzz::run_named(&target, seconds)),
         Task::Simulate { seeds, from } => simulate(seeds, from),
     };
     match result {
@@ -84,12 +89,14 @@ fn main() -> ExitCode {
 const FULL_SEEDS: u64 = 20_000;
 /// Seconds of fuzzing in it.
 const FULL_FUZZING: u64 = 600;
+const FULL_FUZZING_OF_A_FORMAT: u64 = 120;
 
 fn test(full: bool) -> Result<(), String> {
     tools::install()?;
     if full {
         simulate(FULL_SEEDS, 0)?;
-        fuzz::run_target("policy", FULL_FUZZING)?;
+        fuzz::run_named("policy", FULL_FUZZING)?;
+        fuzz::run_named("formats", FULL_FUZZING_OF_A_FORMAT)?;
     }
     // nextest runs each test in a process of its own and all files at once; both run the same tests.
     let nextest =
@@ -100,8 +107,9 @@ fn test(full: bool) -> Result<(), String> {
     }
 }
 
-fn bench(name: &str, rounds: u32, files: u32) -> Result<(), String> {
+fn bench(name: &str, rounds: u32, files: Option<u32>, output: &str) -> Result<(), String> {
     tools::install()?;
+    let files = files.unwrap_or(if name == "references" { 0 } else { 1000 });
     // `policy` measures a crate, the others the binary too.
     if name != "policy" {
         run(Command::new("cargo").args(["build", "--quiet", "--release", "--package", "tagboat"]))?;
@@ -110,7 +118,7 @@ fn bench(name: &str, rounds: u32, files: u32) -> Result<(), String> {
     command.args(["run", "--quiet", "--release", "--package", "tagboat-testkit", "--bin", "bench", "--"]);
     let folder = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let binary = format!("{folder}/release/tagboat");
-    run(command.args([name, &binary, &rounds.to_string(), &files.to_string()]))
+    run(command.args([name, &binary, &rounds.to_string(), &files.to_string(), output]))
 }
 
 fn simulate(seeds: u64, from: u64) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tagboat_manifest::{Claim, LARGEST_FILE};
+use tagboat_manifest::{Claim, LARGEST_FILE, Unreadable, named_in_unreadable};
 use tagboat_model::{EnvironmentName, ImageName, Reference, SignatureRule, Uneditable};
 use tagboat_ports::{BlobId, FileEntry};
 use tagboat_promotion::{Environment, ImageEntry, Overlap, Verify, assign};
@@ -28,7 +28,7 @@ struct FoundFile {
     bytes: Vec<u8>,
     /// What entries of the environment say of places in it.
     claims: Vec<Claim>,
-    found: Result<tagboat_manifest::Found, String>,
+    found: Result<tagboat_manifest::Found, Unreadable>,
 }
 
 impl Found {
@@ -49,9 +49,11 @@ impl Found {
 
     pub(super) fn unreadable(&self, environment: &EnvironmentName, entry: &ImageEntry) -> Vec<(String, String)> {
         let unreadable = self.of(environment).filter_map(|file| Some((file, file.found.as_ref().err()?)));
-        let mentions = |file: &FoundFile| entry.names().any(|name| tagboat_manifest::mentions(&file.bytes, name));
-        let mentioning = unreadable.filter(|(file, _)| mentions(file));
-        mentioning.map(|(file, detail)| (file.path.clone(), detail.clone())).collect()
+        let names = |file: &FoundFile, why| {
+            !named_in_unreadable(&file.path, &file.bytes, why, |name| entry.is_named(name)).is_empty()
+        };
+        let naming = unreadable.filter(|(file, why)| names(file, why));
+        naming.map(|(file, why)| (file.path.clone(), why.to_string())).collect()
     }
 
     /// The files that can be edited, by path.
@@ -148,7 +150,9 @@ pub(super) async fn find(
         for (wanted, bytes) in chunk.into_iter().zip(contents) {
             // Nobody writes manifests of this size by hand, so nothing is said of them.
             let Some(bytes) = bytes else { continue };
-            if wanted.claims.is_empty() && !names.iter().any(|name| tagboat_manifest::mentions(&bytes, name)) {
+            if wanted.claims.is_empty()
+                && !names.iter().any(|name| tagboat_manifest::mentions(&wanted.file.path, &bytes, name))
+            {
                 continue;
             }
             found.files.push(look(wanted, bytes));
@@ -160,7 +164,7 @@ pub(super) async fn find(
 fn look(wanted: Wanted<'_>, bytes: Vec<u8>) -> FoundFile {
     let Wanted { file, environment, owned, claims } = wanted;
     let places: Vec<&Claim> = claims.iter().collect();
-    let mut found = tagboat_manifest::find(&file.path, &bytes, &places).map_err(|unreadable| unreadable.to_string());
+    let mut found = tagboat_manifest::find(&file.path, &bytes, &places);
     if let Ok(found) = &mut found
         && !owned
     {

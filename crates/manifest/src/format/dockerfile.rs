@@ -99,7 +99,7 @@ fn instructions(source: &str) -> Vec<Text> {
             let directive = trimmed.trim_start_matches(['#', ' ']).split_once('=');
             if directives && let Some((name, value)) = directive {
                 match name.trim().to_ascii_lowercase().as_str() {
-                    "escape" => escape = value.trim().chars().next().unwrap_or('\\'),
+                    "escape" if value.trim() == "`" => escape = '`',
                     "syntax" => {
                         let mut text = Text::default();
                         text.push_line(line, start);

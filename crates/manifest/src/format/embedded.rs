@@ -1,4 +1,5 @@
-//! YAML and JSON inside of YAML: patches in a kustomization, Helm values in an Argo CD application, files in a ConfigMap.
+//! YAML and JSON inside of YAML: patches in a kustomization, Helm values in an Argo CD application or a k3s `HelmChart`,
+//! files in a ConfigMap.
 //!
 //! Read where the text stands byte for byte in the file: in a literal block (`|`). The indentation of the block is
 //! indentation of what is inside too, so it is read in place and its scalars have spans in the file.
@@ -29,15 +30,22 @@ pub(super) fn patches<'d>(parent: &'d Node<'d>, location: &mut String, collector
     }
 }
 
-/// Files in the `data` of a ConfigMap, as Flux's `valuesFrom` and the generators of others use them.
+/// Files in the `data` of a ConfigMap or the `stringData` of a Secret, as Flux's `valuesFrom` and others use them.
 pub(super) fn files_of_config_map<'d>(root: &'d Node<'d>, location: &mut String, collector: &mut Collector<'d>) {
-    let Some(data) = root.get("data") else { return };
-    for (name, file) in data.pairs() {
+    let files = ["data", "stringData"].into_iter().filter_map(|key| Some((key, root.get(key)?)));
+    for (key, name, file) in files.flat_map(|(key, data)| data.pairs().map(move |(name, file)| (key, name, file))) {
         if [".yaml", ".yml", ".json"].iter().any(|ending| name.ends_with(ending)) {
-            below(location, "data", |location| {
+            below(location, key, |location| {
                 below(location, &step(name), |location| document(file, location, collector, Format::HelmValues));
             });
         }
+    }
+}
+
+/// `spec.valuesContent` of a k3s `HelmChart` or `HelmChartConfig`.
+pub(super) fn values_of_chart<'d>(root: &'d Node<'d>, location: &mut String, collector: &mut Collector<'d>) {
+    if let Some(values) = root.at(&["spec", "valuesContent"]) {
+        below(location, "spec.valuesContent", |location| document(values, location, collector, Format::HelmValues));
     }
 }
 

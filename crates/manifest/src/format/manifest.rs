@@ -24,8 +24,10 @@ impl DocumentFormat for Manifest {
                 // What an agent writes into `status` is no desired state.
                 below(location, &step(key), |location| walk(value, location, collector, Format::Manifest));
             }
-            if root.text_at(&["kind"]) == Some("ConfigMap") {
-                embedded::files_of_config_map(root, location, collector);
+            match root.text_at(&["kind"]) {
+                Some("ConfigMap" | "Secret") => embedded::files_of_config_map(root, location, collector),
+                Some("HelmChart" | "HelmChartConfig") => embedded::values_of_chart(root, location, collector),
+                _ => {}
             }
         } else if !matches!(file_name(collector.file()), "Chart.yaml" | "Chart.lock" | "requirements.yaml") {
             // A chart's own metadata names versions of charts, and images only for display.

@@ -102,7 +102,7 @@ fn look(
     let one = |path: &str, content: Content<'_>| {
         let (Content::Bytes(bytes) | Content::TooLarge(bytes)) = content;
         let claims = scope.claims(path);
-        if !request.concerns(bytes) && claims.is_empty() {
+        if !request.concerns(path, bytes) && claims.is_empty() {
             return None;
         }
         let update = match content {

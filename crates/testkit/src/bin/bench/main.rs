@@ -1,4 +1,4 @@
-//! `bench NAME TAGBOAT ROUNDS FILES`: measurements beside what users would otherwise do. One file for each; a new one is
+//! `bench NAME TAGBOAT ROUNDS FILES text|json`: measurements beside what users would otherwise do. One file for each; a new one is
 //! a module and a line in [`main`], and a line in the help of `cargo xtask bench`.
 
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to say")]
@@ -6,9 +6,15 @@
 
 mod policy;
 mod push_to_ref;
+mod references;
 mod sweep;
 
-use std::{path::PathBuf, process::ExitCode, time::Duration};
+use std::{path::PathBuf, process::ExitCode, sync::OnceLock, time::Duration};
+
+use serde_json::json;
+
+/// The name of the bench, when its answer is read by programs.
+static JSON: OnceLock<String> = OnceLock::new();
 
 /// What each bench may use of the command line.
 struct Setup {
@@ -22,14 +28,18 @@ struct Setup {
 #[tokio::main]
 async fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [name, binary, rounds, files] = &arguments[..] else { return usage() };
+    let [name, binary, rounds, files, output] = &arguments[..] else { return usage() };
     let (Ok(rounds), Ok(files)) = (rounds.parse(), files.parse()) else { return usage() };
     // Servers run in folders of their own.
     let binary = std::fs::canonicalize(binary).unwrap_or_else(|_| PathBuf::from(binary));
     let setup = Setup { binary, rounds, files };
+    if output == "json" {
+        JSON.get_or_init(|| name.clone());
+    }
     match name.as_str() {
         "policy" => policy::run(&setup),
         "push-to-ref" => push_to_ref::run(&setup).await,
+        "references" => references::run(&setup),
         "sweep" => sweep::run(&setup).await,
         _ => return usage(),
     }
@@ -37,21 +47,44 @@ async fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: bench policy|push-to-ref|sweep TAGBOAT ROUNDS FILES");
+    eprintln!("usage: bench policy|push-to-ref|references|sweep TAGBOAT ROUNDS FILES text|json");
     ExitCode::from(2)
 }
 
-/// Resident memory of a process, in KiB.
-fn resident(process: u32) -> u64 {
+/// Resident memory of a process, in MiB.
+fn mebibytes(process: u32) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }
 
-/// Median, least and most.
-fn show(what: &str, mut times: Vec<Duration>) {
+/// A line for people.
+fn say(line: &str) {
+    if JSON.get().is_none() {
+        println!("{line}");
+    }
+}
+
+/// A figure that is no time.
+fn figure(what: &str, value: f64, unit: &str) {
+    match JSON.get() {
+        Some(name) => println!("{}", json!({ "bench": name, "what": what, "unit": unit, "value": value })),
+        None => println!("{what:56}{value:.2} {unit}"),
+    }
+}
+
+/// Median, least and most. Returns the median in milliseconds.
+fn show(what: &str, mut times: Vec<Duration>) -> f64 {
     times.sort();
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    let (Some(least), Some(most)) = (times.first(), times.last()) else { return };
-    println!("{what:28}{:.0} ({:.0} .. {:.0})", ms(times[times.len() / 2]), ms(*least), ms(*most));
+    let (Some(least), Some(most)) = (times.first(), times.last()) else { return 0.0 };
+    let (median, least, most) = (ms(times[times.len() / 2]), ms(*least), ms(*most));
+    match JSON.get() {
+        Some(name) => println!(
+            "{}",
+            json!({ "bench": name, "what": what, "unit": "ms", "median": median, "least": least, "most": most })
+        ),
+        None => println!("{what:56}{median:.0} ({least:.0} .. {most:.0})"),
+    }
+    median
 }

@@ -10,7 +10,7 @@ use std::{
 use tagboat_model::{Tag, Timestamp};
 use tagboat_policy::{Circumstances, Considered, Known, Selection, Sight};
 
-use crate::{Setup, show};
+use crate::{Setup, say, show};
 
 const TAGS: i64 = 100_000;
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
@@ -39,7 +39,7 @@ const SELECTIONS: [(&str, &str); 10] = [
 
 pub(crate) fn run(setup: &Setup) {
     let tags = tags();
-    println!("{} tags, {} rounds, times in ms: median (least .. most)", tags.len(), setup.rounds);
+    say(&format!("{} tags, {} rounds, times in ms: median (least .. most)", tags.len(), setup.rounds));
     for (name, selection) in SELECTIONS {
         let selection: Selection = serde_json::from_str(selection).unwrap();
         show(name, (0..setup.rounds).map(|_| choose(&selection, &tags)).collect());

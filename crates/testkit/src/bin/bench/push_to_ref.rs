@@ -9,19 +9,19 @@ use std::{
 
 use tagboat_testkit::world::{GIT_PASSWORD, World, WorldSetup};
 
-use crate::{Setup, resident, show};
+use crate::{Setup, figure, mebibytes, say, show};
 
 pub(crate) async fn run(setup: &Setup) {
     let (rounds, padding) = (setup.rounds, setup.files);
     // The server runs in a folder of its own.
     let binary: PathBuf = std::fs::canonicalize(&setup.binary).unwrap();
     let world = |settle| WorldSetup { binary: binary.clone(), settle, log: "warn", padding };
-    println!("{rounds} rounds, {padding} further files, http://, times in ms: median (least .. most)");
+    say(&format!("{rounds} rounds, {padding} further files, http://, times in ms: median (least .. most)"));
     let at_once = World::over_http(world("0s")).await;
     at_once.wait_until_started().await;
-    println!("resident memory, idle       {} MiB", resident(at_once.process_id()) / 1024);
+    figure("resident memory, idle", mebibytes(at_once.process_id()), "MiB");
     show("tagboat, settle 0s", push_to_ref(&at_once, rounds).await);
-    println!("resident memory, afterwards {} MiB", resident(at_once.process_id()) / 1024);
+    figure("resident memory, afterwards", mebibytes(at_once.process_id()), "MiB");
     show("CI script: clone, sed, push", ci_script(&at_once, rounds));
     drop(at_once);
     let settled = World::over_http(world("2s")).await;

@@ -23,33 +23,30 @@ use tagboat_registry::{OciRegistries, RegistrySettings, TransportSettings};
 use tagboat_testkit::{BareRepository, Process, free_port};
 use tokio::task::JoinSet;
 
-use crate::{Setup, resident, show};
+use crate::{Setup, figure, mebibytes, say, show};
 
 const REPOSITORIES: usize = 1000;
 const TAGS: usize = 10;
 
 pub(crate) async fn run(setup: &Setup) {
-    println!(
+    say(&format!(
         "{} rounds, {REPOSITORIES} repositories with {TAGS} tags each, times in ms: median (least .. most)",
         setup.rounds
-    );
+    ));
     for (what, tokens) in [("anonymous", false), ("a token per repository", true)] {
         let server = Server::start(tokens).await;
-        let before = resident(std::process::id());
+        let before = mebibytes(std::process::id());
         let mut times = Vec::new();
         for _ in 0..setup.rounds {
             times.push(sweep(&server.host).await);
         }
         let rounds = usize::try_from(setup.rounds).unwrap().max(1);
-        let median = median(&times);
         show(what, times);
-        println!(
-            "  {median:.3} s, {} requests and {} for tokens a round, resident memory {} KiB before, {} KiB after",
-            server.counts.requests.load(Ordering::SeqCst) / rounds,
-            server.counts.tokens.load(Ordering::SeqCst) / rounds,
-            before,
-            resident(std::process::id()),
-        );
+        let (requests, tokens) = (&server.counts.requests, &server.counts.tokens);
+        figure("  requests a round", per_round(requests.load(Ordering::SeqCst), rounds), "");
+        figure("  requests for tokens a round", per_round(tokens.load(Ordering::SeqCst), rounds), "");
+        figure("  resident memory before", before, "MiB");
+        figure("  resident memory after", mebibytes(std::process::id()), "MiB");
     }
     for (what, tokens) in [("server, anonymous", false), ("server, tokens", true)] {
         through_the_server(setup, what, tokens).await;
@@ -95,11 +92,11 @@ async fn through_the_server(setup: &Setup, what: &str, tokens: bool) {
     let times = bursts.iter().skip(1).map(|(first, last, _)| last.duration_since(*first)).collect();
     show(what, times);
     let requests: Vec<usize> = bursts.iter().map(|(.., count)| *count).collect();
-    println!(
-        "  requests of each sweep {requests:?}, and {} for tokens, resident memory {} MiB",
-        registry.counts.tokens.load(Ordering::SeqCst),
-        resident(process.id()) / 1024
-    );
+    for count in &requests {
+        figure("  requests of a sweep", per_round(*count, 1), "");
+    }
+    figure("  requests for tokens", per_round(registry.counts.tokens.load(Ordering::SeqCst), 1), "");
+    figure("  resident memory", mebibytes(process.id()), "MiB");
 }
 
 /// Requests with less than this between them belong to one sweep.
@@ -117,10 +114,9 @@ fn bursts(moments: &[Instant]) -> Vec<(Instant, Instant, usize)> {
     bursts
 }
 
-fn median(times: &[Duration]) -> f64 {
-    let mut times = times.to_vec();
-    times.sort();
-    times.get(times.len() / 2).map_or(0.0, Duration::as_secs_f64)
+#[expect(clippy::cast_precision_loss, reason = "counts of requests are small")]
+fn per_round(count: usize, rounds: usize) -> f64 {
+    count as f64 / rounds as f64
 }
 
 /// With a client that knows nothing yet.

@@ -1,0 +1,8 @@
+//! Fuzz target: files called `a.yaml`.
+
+#![no_main]
+
+#[path = "../check.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| check::file("a.yaml", data));
