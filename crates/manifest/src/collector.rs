@@ -1,15 +1,23 @@
 //! What formats put their findings into: they say which nodes name an image, here it becomes a reference with its bytes,
 //! or a place that is not edited, with the reason.
 
-use std::{collections::BTreeSet, ops::Range};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    ops::Range,
+};
 
 use tagboat_model::{Digest, Format, ImageName, Parts, Reference, Scalar, ScalarStyle, Tag, Uneditable, WrittenImage};
 
 use crate::{
     Unreadable, format, names,
     position::{self, Position},
+    substitution::Text,
     yaml::{self, Anchors, Documents, Node, Origin, Style},
 };
+
+/// Lines of aliases that are told of one reference.
+const MOST_FOLLOWERS: usize = 20;
 
 /// Everything that was found in one file.
 #[derive(Debug, Default)]
@@ -57,7 +65,8 @@ impl<'d> Collector<'d> {
         Self { file, source, anchors: Anchors::of(documents), documents, findings: Findings::default() }
     }
 
-    pub(crate) fn finish(self) -> Findings {
+    pub(crate) fn finish(mut self) -> Findings {
+        self.find_followers();
         self.findings
     }
 
@@ -93,9 +102,12 @@ impl<'d> Collector<'d> {
 
     fn named(&mut self, format: Format, node: &Node<'_>, range: Range<usize>, location: &str, written: Written) {
         let Some(text) = node.text().and_then(|text| text.get(range.clone())) else { return };
-        let image = match text.parse::<WrittenImage>() {
-            Ok(image) => image,
-            Err(_) => return self.filled_in(node, text),
+        let Ok(image) = text.parse::<WrittenImage>() else {
+            // Compose runs what a variable has as its default, unless somebody sets it.
+            if format != Format::DockerCompose || !self.with_defaults(format, node, text, location) {
+                self.filled_in(node, text);
+            }
+            return;
         };
         let bare = image.tag.is_none() && image.digest.is_none();
         if bare && (written == Written::WithVersion || names::is_picture(text)) {
@@ -134,6 +146,40 @@ impl<'d> Collector<'d> {
             },
             [node.line],
         );
+    }
+
+    /// A scalar that is an image once its variables have their defaults; whether it is.
+    fn with_defaults(&mut self, format: Format, node: &Node<'_>, text: &str, location: &str) -> bool {
+        let Some(raw) = self.source.get(node.span.clone()) else { return false };
+        let Some(at) = raw.find(text) else { return false };
+        let mut written = Text::default();
+        written.push_line(text, node.span.start + at);
+        let expanded = written.expand(&|_| None);
+        let Ok(image) = expanded.value().parse::<WrittenImage>() else { return false };
+        let Some(parts) = expanded.parts(&image) else { return false };
+        let WrittenImage { written_name, name, tag, digest } = image;
+        let mut reference = Reference {
+            file: self.file.to_owned(),
+            line: node.line,
+            column: node.column,
+            location: location.to_owned(),
+            format,
+            written_name,
+            image: name,
+            tag,
+            digest,
+            parts,
+            followers: Vec::new(),
+            claimed: false,
+            locked: None,
+            shared_with: Vec::new(),
+        };
+        let at = reference.scalars().first().map(|scalar| self.position(node, scalar));
+        if let Some(Position { line, column }) = at {
+            (reference.line, reference.column) = (line, column);
+        }
+        self.add(reference, [node.line]);
+        true
     }
 
     /// A name with its tag and digest in other scalars.
@@ -211,7 +257,7 @@ impl<'d> Collector<'d> {
                 false => format::find_in_text(root, &mut location, &mut inner, format),
             }
         }
-        let Findings { references, uneditable } = inner.findings;
+        let Findings { references, uneditable } = inner.finish();
         self.findings.references.extend(references);
         self.findings.uneditable.extend(uneditable);
         Ok(())
@@ -233,26 +279,48 @@ impl<'d> Collector<'d> {
         self.findings.uneditable.push(Uneditable { file, line, image, filled_in: false, detail });
     }
 
-    fn add(&mut self, mut reference: Reference, lines: impl IntoIterator<Item = usize>) {
-        reference.followers = self.followers(&reference);
+    fn add(&mut self, reference: Reference, lines: impl IntoIterator<Item = usize>) {
         let mut lines: BTreeSet<usize> = lines.into_iter().collect();
         lines.insert(reference.line);
         self.findings.references.push(Finding { reference, lines });
     }
 
-    /// Lines of the aliases that repeat one of its scalars.
-    fn followers(&self, reference: &Reference) -> Vec<usize> {
+    /// Find the lines of the aliases that repeat a scalar of a reference: those of its own anchor, and of every anchor
+    /// around it. Anchors and scalars are passed once, in the order in which they stand.
+    fn find_followers(&mut self) {
         if self.documents.aliases.is_empty() {
-            return Vec::new();
+            return;
         }
-        let spans = reference.scalars();
-        let holds = |span: &Range<usize>| {
-            spans.iter().any(|scalar| span.start <= scalar.span.start && scalar.span.end <= span.end)
-        };
-        let anchors: Vec<usize> =
-            self.documents.anchors.iter().filter(|anchor| holds(&anchor.span)).map(|anchor| anchor.number).collect();
-        let followers = self.documents.aliases.iter().filter(|(number, _)| anchors.contains(number));
-        followers.map(|(_, line)| *line).collect::<BTreeSet<_>>().into_iter().collect()
+        let mut lines: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+        for (anchor, line) in &self.documents.aliases {
+            let lines = lines.entry(*anchor).or_default();
+            if lines.len() < MOST_FOLLOWERS {
+                lines.insert(*line);
+            }
+        }
+        let mut anchors: Vec<_> =
+            self.documents.anchors.iter().filter(|anchor| lines.contains_key(&anchor.number)).collect();
+        anchors.sort_by_key(|anchor| (anchor.span.start, Reverse(anchor.span.end)));
+        let mut scalars: Vec<(Range<usize>, usize)> = Vec::new();
+        for (index, finding) in self.findings.references.iter().enumerate() {
+            scalars.extend(finding.reference.scalars().into_iter().map(|scalar| (scalar.span.clone(), index)));
+        }
+        scalars.sort_by_key(|(span, _)| span.start);
+        let (mut next, mut around) = (0, Vec::new());
+        for (span, index) in scalars {
+            while let Some(anchor) = anchors.get(next).filter(|anchor| anchor.span.start <= span.start) {
+                around.push(*anchor);
+                next += 1;
+            }
+            // What has ended is around nothing that comes; nesting is bounded.
+            around.retain(|anchor| anchor.span.end >= span.end);
+            let numbers = around.iter().filter_map(|anchor| lines.get(&anchor.number));
+            let found: BTreeSet<usize> = numbers.flatten().copied().take(MOST_FOLLOWERS).collect();
+            if let Some(finding) = self.findings.references.get_mut(index) {
+                let all = finding.reference.followers.iter().copied().chain(found).collect::<BTreeSet<_>>();
+                finding.reference.followers = all.into_iter().collect();
+            }
+        }
     }
 
     fn optional(&self, node: Option<&Node<'_>>) -> Result<Option<Scalar>, String> {
@@ -313,10 +381,8 @@ impl<'d> Collector<'d> {
     }
 
     fn position(&self, node: &Node<'_>, scalar: &Scalar) -> Position {
-        if scalar.span.start == node.span.start {
-            return Position { line: node.line, column: node.column };
-        }
-        position::of(self.source, scalar.span.start)
+        let between = self.source.get(node.span.start..scalar.span.start).unwrap_or_default();
+        position::after(node.position(), between)
     }
 }
 

@@ -18,6 +18,7 @@ mod position;
 mod prefilter;
 mod prove;
 mod quote;
+mod substitution;
 mod update;
 mod yaml;
 

@@ -16,6 +16,8 @@ use crate::{
 
 /// What must stand in a file before it is looked at.
 const SCREEN: &[u8] = b"\"$imagepolicy\"";
+/// No marker with what stands between it and its item is longer.
+const FURTHEST_ABOVE: usize = 4096;
 const LONG_FORM: &str = "#/definitions/io.k8s.cli.setters.";
 
 /// Which part of an image a marker sets.
@@ -162,7 +164,9 @@ fn marker_of(
 
 /// Whether a comment is the line right above an item of a list, or stands behind the header of its block.
 fn is_above(source: &str, start: usize, node: &Node<'_>) -> bool {
-    let between = source.get(start..node.span.start).unwrap_or_default();
+    // The nearest comment may be far away; what is right above is near.
+    let between = source.get(start..node.span.start).filter(|between| between.len() < FURTHEST_ABOVE);
+    let Some(between) = between else { return false };
     let mut lines = between.lines();
     let _comment = lines.next();
     let rest: String = lines.collect();

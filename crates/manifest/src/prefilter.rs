@@ -27,14 +27,15 @@ pub fn may_name_images(path: &str, bytes: &[u8]) -> bool {
 }
 
 /// Whether a file could name `image`. Registry and path may stand in separate keys, so only the end of the path is
-/// looked for. In a Dockerfile variables and continued lines may put together even that.
+/// looked for. In Dockerfiles and Compose files variables and continued lines may put together even that.
 #[must_use]
 pub fn mentions(path: &str, bytes: &[u8], image: &ImageName) -> bool {
     let repository = image.repository();
     let last = repository.rsplit('/').next().unwrap_or(repository);
     memmem::find(bytes, last.as_bytes()).is_some()
         || has_escapes(bytes)
-        || (format::is_dockerfile(path) && memchr::memchr3(b'$', b'\\', b'`', bytes).is_some())
+        || ((format::is_dockerfile(path) || format::is_compose(path))
+            && memchr::memchr3(b'$', b'\\', b'`', bytes).is_some())
 }
 
 fn has_escapes(bytes: &[u8]) -> bool {

@@ -142,15 +142,17 @@ fn edited_scalar(before: &str, was: &Content, is: &Content, edits: &[&Edit]) -> 
         return if new == meaning { Ok(()) } else { Err(differs()) };
     }
     // Parts of a longer text: the same with these parts replaced, one after the other.
-    let (mut expected, mut copied) = (String::new(), 0);
+    let (mut expected, mut copied, mut passed) = (String::new(), 0, span.start);
     for edit in edits {
         let fragment = before.get(edit.span.clone()).filter(|fragment| !fragment.is_empty()).ok_or_else(differs)?;
-        // It stands in what the scalar says as often before this place as in its bytes.
-        let earlier = before.get(span.start..edit.span.start).ok_or_else(differs)?.matches(fragment).count();
-        let (at, _) = old.match_indices(fragment).nth(earlier).ok_or_else(differs)?;
-        expected.push_str(old.get(copied..at).ok_or_else(differs)?);
+        // Since the edit before, it stands in what the scalar says as often as in its bytes.
+        let earlier = before.get(passed..edit.span.start).ok_or_else(differs)?.matches(fragment).count();
+        let rest = old.get(copied..).ok_or_else(differs)?;
+        let (at, _) = rest.match_indices(fragment).nth(earlier).ok_or_else(differs)?;
+        expected.push_str(rest.get(..at).ok_or_else(differs)?);
         expected.push_str(&edit.text);
-        copied = at + fragment.len();
+        copied += at + fragment.len();
+        passed = edit.span.end;
     }
     expected.push_str(old.get(copied..).ok_or_else(differs)?);
     if *new == expected { Ok(()) } else { Err(differs()) }
@@ -172,12 +174,13 @@ fn same_references(
 ) -> Result<(), Refusal> {
     let look = |text: &str| find(path, text.as_bytes(), claims).map_err(|unreadable| Refusal(unreadable.to_string()));
     let (old, new) = (look(before)?.references, look(after)?.references);
+    let spans: Vec<Range<usize>> = edits.iter().map(|edit| edit.span.clone()).collect();
     let (absent, old): (Vec<_>, Vec<_>) = old.iter().partition(|reference| {
-        let added = |scalar: &&Scalar| scalar.span.is_empty() && edits.iter().any(|edit| edit.span == scalar.span);
+        let added = |scalar: &&Scalar| scalar.span.is_empty() && spans.contains(&scalar.span);
         reference.scalars().iter().any(added)
     });
     let inserted = inserted_regions(edits);
-    let (came, new): (Vec<_>, Vec<_>) = new.iter().partition(|reference| touched(reference, inserted.iter().cloned()));
+    let (came, new): (Vec<_>, Vec<_>) = new.iter().partition(|reference| touched(reference, &inserted));
     if old.len() != new.len() || absent.is_empty() != came.is_empty() {
         return Err(differs());
     }
@@ -185,17 +188,20 @@ fn same_references(
         let same_place = was.location == is.location && was.format == is.format;
         let same_name = was.image == is.image || names == Names::Change;
         let same_version = was.tag == is.tag && was.digest == is.digest && same_name;
-        if !same_place || !(same_version || touched(was, edits.iter().map(|edit| edit.span.clone()))) {
+        if !same_place || !(same_version || touched(was, &spans)) {
             return Err(differs());
         }
     }
     Ok(())
 }
 
-/// Whether one of its scalars overlaps one of these spans.
-fn touched(reference: &Reference, mut spans: impl Iterator<Item = Range<usize>>) -> bool {
-    let scalars = reference.scalars();
-    spans.any(|span| scalars.iter().any(|scalar| span.start < scalar.span.end && scalar.span.start < span.end))
+/// Whether one of its scalars overlaps one of these spans, which are sorted and do not overlap.
+fn touched(reference: &Reference, spans: &[Range<usize>]) -> bool {
+    let overlaps = |scalar: &&Scalar| {
+        let first = spans.partition_point(|span| span.end <= scalar.span.start);
+        spans.get(first).is_some_and(|span| span.start < scalar.span.end)
+    };
+    reference.scalars().iter().any(overlaps)
 }
 
 /// Where insertions stand in the new text.

@@ -2,9 +2,13 @@
 //!
 //! Everything that can be edited safely is; everything else is told with its reason, and does not stop the rest.
 
-use std::{fmt, ops::Range};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    fmt,
+    ops::Range,
+};
 
-use tagboat_model::{Digest, Edit, Format, ImageName, Parts, Pin, Reference, Tag, Uneditable, WrittenImage};
+use tagboat_model::{Digest, Edit, Format, ImageName, Parts, Pin, Reference, Scalar, Tag, Uneditable, WrittenImage};
 
 use crate::{
     Claim, Found, Marked, MarkerPart, NewVersion, Refusal, Unreadable,
@@ -209,10 +213,14 @@ impl Planned<'_> {
     }
 
     fn marked(&mut self, found: &Found, marked: &[Marked]) {
+        let mut by_start: HashMap<usize, &Reference> = HashMap::new();
+        for reference in &found.references {
+            by_start.extend(reference.scalars().iter().map(|scalar| (scalar.span.start, reference)));
+        }
         for place in marked {
             let asked = self.request.markers.iter().enumerate().find(|(_, (policy, _))| *policy == place.policy);
             let Some((index, (_, image))) = asked else { continue };
-            match self.marker_edit(found, place, image) {
+            match self.marker_edit(&by_start, place, image) {
                 Ok(None) => self.update.current += 1,
                 Ok(Some(change)) => self.update.changes.push(Change { source: Source::Marker(index), ..change }),
                 Err(refusal) => self.refuse(place.line, Some(image.name.clone()), refusal),
@@ -220,10 +228,14 @@ impl Planned<'_> {
         }
     }
 
-    fn marker_edit(&self, found: &Found, place: &Marked, image: &NewImage) -> Result<Option<Change>, Refusal> {
+    fn marker_edit(
+        &self,
+        found: &HashMap<usize, &Reference>,
+        place: &Marked,
+        image: &NewImage,
+    ) -> Result<Option<Change>, Refusal> {
         let scalar = place.scalar.as_ref().map_err(|why| Refusal::new(why.clone()))?;
-        let at = |reference: &&Reference| reference.scalars().iter().any(|it| it.span == scalar.span);
-        let reference = found.references.iter().find(at);
+        let reference = found.get(&scalar.span.start).copied();
         let whole = reference.is_some_and(|it| matches!(it.parts, Parts::Whole(_)));
         if let Some(why) = reference.and_then(|reference| reference.locked.clone()) {
             return Err(Refusal::new(why));
@@ -260,19 +272,18 @@ impl Planned<'_> {
 
     /// A marker that sets only the tag must not leave the digest of the old one beside it.
     fn stale_digests(&mut self, found: &Found) {
+        let edits = self.update.changes.iter().flat_map(|change| &change.edits);
+        let changed: HashSet<(usize, usize)> = edits.map(|edit| (edit.span.start, edit.span.end)).collect();
+        let changes = |scalar: &Scalar| changed.contains(&(scalar.span.start, scalar.span.end));
+        let mut stale: HashSet<usize> = HashSet::new();
         for reference in found.references.iter().filter(|reference| reference.digest.is_some()) {
-            let Parts::Split { tag: Some(tag), digest: Some(digest) } = &reference.parts else {
-                continue;
-            };
-            let changes = |span: &Range<usize>| {
-                self.update.changes.iter().any(|change| change.edits.iter().any(|edit| edit.span == *span))
-            };
-            if changes(&tag.span) && !changes(&digest.span) {
-                self.update.changes.retain(|change| !change.edits.iter().any(|edit| edit.span == tag.span));
+            let Parts::Split { tag: Some(tag), digest: Some(digest) } = &reference.parts else { continue };
+            if changes(tag) && !changes(digest) && stale.insert(tag.span.start) {
                 let detail = "a digest stands beside the tag, and no marker sets it; it would stay that of the old tag";
                 self.refuse(reference.line, Some(reference.image.clone()), detail);
             }
         }
+        self.update.changes.retain(|change| !change.edits.iter().any(|edit| stale.contains(&edit.span.start)));
     }
 
     /// Two changes that put different texts in the same place: neither is made.
@@ -282,7 +293,7 @@ impl Planned<'_> {
             places.extend(change.edits.iter().map(|edit| (edit.span.clone(), edit.text.as_str(), index)));
         }
         places.sort_by_key(|(span, ..)| (span.start, span.end));
-        let mut in_conflict: Vec<usize> = Vec::new();
+        let mut in_conflict: BTreeSet<usize> = BTreeSet::new();
         for pair in places.windows(2) {
             let [(one, text, index), (other, other_text, other_index)] = pair else { continue };
             let overlap = other.start < one.end || (one.start == other.start && one.end == other.end);
@@ -290,10 +301,12 @@ impl Planned<'_> {
                 in_conflict.extend([*index, *other_index]);
             }
         }
-        in_conflict.sort_unstable();
-        in_conflict.dedup();
-        for index in in_conflict.into_iter().rev() {
-            let change = self.update.changes.remove(index);
+        let changes = std::mem::take(&mut self.update.changes);
+        for (index, change) in changes.into_iter().enumerate() {
+            if !in_conflict.contains(&index) {
+                self.update.changes.push(change);
+                continue;
+            }
             let image = self.request.image(change.source).map(|image| image.name.clone());
             let detail = format!("two requests want different values here, this one `{}`", change.to);
             self.refuse(change.line, image, detail);
@@ -314,20 +327,38 @@ fn write(path: &str, bytes: &[u8], claims: &[&Claim], update: &mut Update) {
         update.bytes = Some(after);
         return;
     }
-    let mut edits: Vec<Edit> = Vec::new();
-    for change in std::mem::take(&mut update.changes) {
-        let mut more = edits.clone();
-        more.extend(change.edits.clone());
-        match splice(&more) {
-            Ok(after) => {
-                update.bytes = Some(after);
-                edits = more;
-                update.changes.push(change);
+    let changes = std::mem::take(&mut update.changes);
+    let mut good: Vec<Edit> = Vec::new();
+    halve(changes, &mut good, update, &splice);
+    for place in &mut update.uneditable {
+        place.file = path.to_owned();
+    }
+}
+
+/// Make as many of the changes as can be made together with those that were; a half that cannot is halved again.
+fn halve(
+    mut changes: Vec<Change>,
+    good: &mut Vec<Edit>,
+    update: &mut Update,
+    splice: &impl Fn(&[Edit]) -> Result<Vec<u8>, Refusal>,
+) {
+    let all: Vec<Edit> = good.iter().cloned().chain(changes.iter().flat_map(|change| change.edits.clone())).collect();
+    match splice(&all) {
+        Ok(after) => {
+            *good = all;
+            update.bytes = Some(after);
+            update.changes.extend(changes);
+        }
+        Err(refusal) if changes.len() < 2 => {
+            for Change { line, .. } in changes {
+                let (file, detail) = (String::new(), refusal.to_string());
+                update.uneditable.push(Uneditable { file, line, image: None, filled_in: false, detail });
             }
-            Err(refusal) => {
-                let (file, detail) = (path.to_owned(), refusal.to_string());
-                update.uneditable.push(Uneditable { file, line: change.line, image: None, filled_in: false, detail });
-            }
+        }
+        Err(_) => {
+            let second = changes.split_off(changes.len() / 2);
+            halve(changes, good, update, splice);
+            halve(second, good, update, splice);
         }
     }
 }

@@ -238,6 +238,14 @@ fn hostile_files_are_refused_and_do_not_stop_the_process() {
     let deep = "[".repeat(100_000);
     let bomb = "a: &a [x,x]\nb: &b [*a,*a]\nc: &c [*b,*b]\nimage: ghcr.io/acme/web:1.4.0\n";
     assert!(find("a.yaml", deep.as_bytes(), &[]).is_err());
+    // Variables that double one another, and merges of merges, come to an end.
+    let doubled = |n: usize| format!("ARG A{n}={}\n", format!("${{A{}}}", n - 1).repeat(50));
+    let bomb_of_variables: String = (1..9).map(doubled).collect();
+    let bomb_of_variables = format!("ARG A0=x\n{bomb_of_variables}FROM ghcr.io/acme/web:${{A8}}\n");
+    assert!(find("Dockerfile", bomb_of_variables.as_bytes(), &[]).unwrap().references.is_empty());
+    let merged = |n: usize| format!("a{n}: &a{n} {{<<: [{}], repository: x/y}}\n", format!("*a{}, ", n - 1).repeat(50));
+    let bomb_of_merges: String = (1..9).map(merged).collect();
+    assert!(find("a.yaml", format!("a0: &a0 {{q: 1}}\n{bomb_of_merges}").as_bytes(), &[]).is_ok());
     assert!(find("a.yaml", &[0xff, 0xfe, 0x00], &[]).is_err());
     assert_eq!(find("a.yaml", bomb.as_bytes(), &[]).unwrap().references.len(), 1);
 }

@@ -4,7 +4,7 @@ use tagboat_model::{Scalar, ScalarStyle};
 
 use super::{Claimed, PlaceError, insert};
 use crate::{
-    position::{self, Position},
+    position::{Lines, Position},
     yaml::{Anchors, Documents, Node, Style, Value},
 };
 
@@ -126,7 +126,7 @@ impl ValuePath {
                 (ScalarStyle::Text, found..found + value.len())
             }
         };
-        let at = if style == ScalarStyle::Text { position::of(source, span.start) } else { at };
+        let at = if style == ScalarStyle::Text { Lines::of(source).position(span.start) } else { at };
         claimed.scalar(Scalar { span, style, value }, at, &self.written);
     }
 

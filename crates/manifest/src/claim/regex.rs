@@ -8,7 +8,7 @@ use regex::{Match, Regex, RegexBuilder};
 use tagboat_model::{Format, ImageName, Parts, Reference, Scalar, ScalarStyle, WrittenImage};
 
 use super::{Claimed, PlaceError};
-use crate::{names, position};
+use crate::{names, position::Lines};
 
 #[derive(Debug, Clone)]
 pub(super) struct Groups(Regex);
@@ -28,6 +28,7 @@ impl Groups {
     }
 
     pub(super) fn find(&self, source: &str, claimed: &mut Claimed<'_>) {
+        let lines = Lines::of(source);
         for captures in self.0.captures_iter(source) {
             let text = |group: &str| captures.name(group).filter(|found| !found.is_empty());
             let claim = claimed.claim;
@@ -37,8 +38,8 @@ impl Groups {
                 continue;
             }
             match text("image") {
-                Some(image) => whole(source, image, claimed),
-                None => separate(source, text("tag"), text("digest"), claimed),
+                Some(image) => whole(&lines, image, claimed),
+                None => separate(&lines, text("tag"), text("digest"), claimed),
             }
         }
     }
@@ -48,8 +49,8 @@ fn scalar(found: Match<'_>) -> Scalar {
     Scalar { span: found.range(), style: ScalarStyle::Text, value: found.as_str().to_owned() }
 }
 
-fn whole(source: &str, found: Match<'_>, claimed: &mut Claimed<'_>) {
-    let at = position::of(source, found.start());
+fn whole(lines: &Lines<'_>, found: Match<'_>, claimed: &mut Claimed<'_>) {
+    let at = lines.position(found.start());
     match found.as_str().parse::<WrittenImage>() {
         Ok(image) if claimed.claim.is_image(&image.name) => {
             let parts = Parts::Whole(scalar(found));
@@ -62,9 +63,9 @@ fn whole(source: &str, found: Match<'_>, claimed: &mut Claimed<'_>) {
     }
 }
 
-fn separate(source: &str, tag: Option<Match<'_>>, digest: Option<Match<'_>>, claimed: &mut Claimed<'_>) {
+fn separate(lines: &Lines<'_>, tag: Option<Match<'_>>, digest: Option<Match<'_>>, claimed: &mut Claimed<'_>) {
     let Some(first) = tag.or(digest) else { return };
-    let at = position::of(source, first.start());
+    let at = lines.position(first.start());
     let text = |found: Option<Match<'_>>| found.map(|found| found.as_str().to_owned()).unwrap_or_default();
     match names::version(&text(tag), &text(digest)) {
         Ok(version) => {

@@ -9,7 +9,7 @@ use super::{
     Claimed,
     path::{Step, ValuePath},
 };
-use crate::{Refusal, Unreadable, position};
+use crate::{Refusal, Unreadable, position::Lines};
 
 /// Whether a file of this name is TOML.
 pub(crate) fn is_toml(path: &str) -> bool {
@@ -31,7 +31,7 @@ pub(super) fn find(path: &ValuePath, source: &str, claimed: &mut Claimed<'_>) ->
         claimed.uneditable(1, format!("`{}` is no text", path.written));
         return Ok(());
     };
-    let at = position::of(source, span.start);
+    let at = Lines::of(source).position(span.start);
     let raw = source.get(span.clone()).unwrap_or_default();
     let style = match raw.get(..1) {
         Some("\"") => ScalarStyle::DoubleQuoted,

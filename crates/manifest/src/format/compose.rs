@@ -1,19 +1,23 @@
 //! Compose files: `image` of each service.
 //!
-//! Format: the Compose specification. Values that variables fill in are reported, not edited.
+//! Format: the Compose specification. The defaults of variables (`${TAG:-1.4.0}`) are edited; what a variable without one
+//! fills in is reported.
 
 use tagboat_model::Format;
 
 use super::{DocumentFormat, below, file_name, manifest, step};
 use crate::{collector::Collector, yaml::Node};
 
+/// Whether a file of this name is a Compose file.
+pub(crate) fn is_compose(path: &str) -> bool {
+    ["docker-compose", "compose"].iter().any(|start| file_name(path).starts_with(start))
+}
+
 pub(crate) struct Compose;
 
 impl DocumentFormat for Compose {
     fn applies(&self, file: &str, root: &Node<'_>) -> bool {
-        let name = file_name(file);
-        let named = ["docker-compose", "compose"].iter().any(|start| name.starts_with(start));
-        named
+        is_compose(file)
             && root.get("apiVersion").is_none()
             && (root.get("services").is_some_and(Node::is_mapping)
                 || root.pairs().any(|(key, _)| key.starts_with("x-")))

@@ -10,6 +10,7 @@ mod json_patch;
 mod kustomization;
 mod manifest;
 
+pub(crate) use compose::is_compose;
 pub(crate) use dockerfile::{find as find_in_dockerfile, is_dockerfile};
 
 use std::borrow::Cow;

@@ -6,6 +6,8 @@ use crate::position::Position;
 
 /// Aliases are followed this far: a merge of a merge of a merge is the most that people write.
 const FURTHEST: usize = 8;
+/// So many mappings are looked into for one key, whatever merges what.
+const MOST_MERGED: usize = 64;
 
 /// All documents of one text.
 #[derive(Debug, Default)]
@@ -164,7 +166,9 @@ impl<'d, 't> Anchors<'d, 't> {
         let mut node = node;
         for _ in 0..FURTHEST {
             let Value::Alias(number) = node.value else { break };
-            let Some((_, target)) = self.nodes.iter().find(|(anchor, _)| *anchor == number) else { break };
+            // Anchors are numbered in the order in which they begin, which is that of the list.
+            let found = self.nodes.binary_search_by_key(&number, |(anchor, _)| *anchor).ok();
+            let Some((_, target)) = found.and_then(|index| self.nodes.get(index)) else { break };
             node = target;
         }
         node
@@ -172,16 +176,17 @@ impl<'d, 't> Anchors<'d, 't> {
 
     /// The value of a key, also one that a merge key (`<<`) brings, with aliases followed.
     pub(crate) fn get(&self, mapping: &'d Node<'t>, key: &str) -> Option<&'d Node<'t>> {
-        self.get_within(mapping, key, FURTHEST)
+        self.get_within(mapping, key, FURTHEST, &mut MOST_MERGED.clone())
     }
 
-    fn get_within(&self, mapping: &'d Node<'t>, key: &str, left: usize) -> Option<&'d Node<'t>> {
+    fn get_within(&self, mapping: &'d Node<'t>, key: &str, depth: usize, left: &mut usize) -> Option<&'d Node<'t>> {
         let own = mapping.get(key).map(|node| self.resolve(node));
-        if own.is_some() || left == 0 || self.nodes.is_empty() {
+        if own.is_some() || depth == 0 || *left == 0 || self.nodes.is_empty() {
             return own;
         }
+        *left -= 1;
         let merged = self.resolve(mapping.get("<<")?);
         let sources = if merged.is_mapping() { std::slice::from_ref(merged) } else { merged.items() };
-        sources.iter().find_map(|source| self.get_within(self.resolve(source), key, left - 1))
+        sources.iter().take(MOST_MERGED).find_map(|source| self.get_within(self.resolve(source), key, depth - 1, left))
     }
 }

@@ -1,5 +1,7 @@
 //! `tagboat references`: every place in a work tree that names an image, and every one that cannot be edited.
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Value, json};
 use tagboat_manifest::{Found, LARGEST_FILE, Marked, MarkerPart, Unreadable};
 use tagboat_model::{ImageName, Reference, Uneditable};
@@ -74,26 +76,30 @@ impl FileReferences {
     fn keep(&mut self, image: &ImageName) {
         self.found.references.retain(|reference| reference.image == *image);
         self.found.uneditable.retain(|place| place.image.as_ref() == Some(image));
-        self.marked.retain(|marked| self.found.references.iter().any(|reference| is_at(marked, reference)));
+        let spans: HashSet<usize> = self.found.references.iter().flat_map(starts).collect();
+        self.marked.retain(|marked| start(marked).is_some_and(|start| spans.contains(&start)));
     }
 
     /// Marked values that nothing else recognises.
     fn lonely_markers(&self) -> impl Iterator<Item = &Marked> {
-        self.marked.iter().filter(|marked| !self.found.references.iter().any(|reference| is_at(marked, reference)))
+        let spans: HashSet<usize> = self.found.references.iter().flat_map(starts).collect();
+        self.marked.iter().filter(move |marked| start(marked).is_none_or(|start| !spans.contains(&start)))
     }
 
-    fn markers_of(&self, reference: &Reference) -> Vec<String> {
-        self.marked.iter().filter(|marked| is_at(marked, reference)).map(marker).collect()
+    /// Markers by where their values begin.
+    fn markers(&self) -> HashMap<usize, String> {
+        self.marked.iter().filter_map(|marked| Some((start(marked)?, marker(marked)))).collect()
     }
 
     fn in_json(&self) -> Vec<Value> {
+        let own = self.markers();
         let references = self.found.references.iter().map(|reference| {
             json!({
                 "file": reference.file, "line": reference.line, "column": reference.column,
                 "format": reference.format, "location": reference.location,
                 "name": reference.written_name, "repository": reference.image,
                 "tag": reference.tag, "digest": reference.digest, "pinned": pinned(reference),
-                "markers": self.markers_of(reference), "followers": reference.followers,
+                "markers": markers_of(reference, &own), "followers": reference.followers,
                 "sharedWith": reference.shared_with, "locked": reference.locked,
             })
         });
@@ -109,6 +115,7 @@ impl FileReferences {
 
     fn in_words(&self) -> Vec<String> {
         let mut lines = vec![styled(BOLD, &self.file)];
+        let own = self.markers();
         for reference in &self.found.references {
             let place = format!("{}:{}", reference.line, reference.column);
             let digest = reference.digest.as_ref().map(|digest| format!("@{digest}")).unwrap_or_default();
@@ -118,7 +125,7 @@ impl FileReferences {
                 let followers: Vec<String> = reference.followers.iter().map(ToString::to_string).collect();
                 notes.push(format!("repeated in lines {}", followers.join(", ")));
             }
-            notes.extend(self.markers_of(reference));
+            notes.extend(markers_of(reference, &own));
             notes.extend(reference.shared_with.iter().map(|image| format!("the version of {image} too")));
             notes.extend(reference.locked.clone());
             let notes = styled(DIM, notes.join(", "));
@@ -136,8 +143,18 @@ impl FileReferences {
     }
 }
 
-fn is_at(marked: &Marked, reference: &Reference) -> bool {
-    marked.scalar.as_ref().is_ok_and(|scalar| reference.scalars().iter().any(|it| it.span == scalar.span))
+/// Where the values of a reference begin.
+fn starts(reference: &Reference) -> Vec<usize> {
+    reference.scalars().iter().map(|scalar| scalar.span.start).collect()
+}
+
+/// Where a marked value begins.
+fn start(marked: &Marked) -> Option<usize> {
+    marked.scalar.as_ref().ok().map(|scalar| scalar.span.start)
+}
+
+fn markers_of(reference: &Reference, markers: &HashMap<usize, String>) -> Vec<String> {
+    starts(reference).iter().filter_map(|start| markers.get(start).cloned()).collect()
 }
 
 fn marker(marked: &Marked) -> String {
