@@ -114,7 +114,8 @@ fn what_cannot_be_edited_safely_is_refused_and_the_rest_goes_on() {
             ("digest.yaml", 1, "it carries a digest, and that of the new version is not given"),
             ("huge.yaml", 1, "the file cannot be read: it is larger than 5 MiB"),
             ("shared.yaml", 1, "the same bytes say the version of ghcr.io/acme/api too; give each a value of its own"),
-            ("twice.yaml", 2, "the file cannot be read: line 2: the key `image` stands here a second time"),
+            ("twice.yaml", 1, "the key `image` stands in one mapping twice, again in line 2"),
+            ("twice.yaml", 2, "the key `image` stands in one mapping twice, again in line 2"),
         ]
     );
     assert_eq!(answer["notEdited"][0]["detail"], "`ghcr.io/acme/web:${TAG}` is filled in by something else");
@@ -164,7 +165,7 @@ fn markers_are_set_as_flux_would_and_two_claims_are_told() {
     let details: Vec<&str> =
         answer["refused"].as_array().unwrap().iter().map(|place| place["detail"].as_str().unwrap()).collect();
     assert!(details.contains(&"the marker sets a digest, and none is given"), "{details:?}");
-    assert!(details.iter().any(|detail| detail.starts_with("a digest stands beside the tag")), "{details:?}");
+    assert!(details.iter().any(|detail| detail.starts_with("a digest stands beside it")), "{details:?}");
     // Flux has one idea of the image, the command another.
     write(folder.path(), &[("kustomization.yaml", "x: 1\n"), ("b.yaml", claimed.lines().next().unwrap())]);
     let (code, answer) = in_json(
@@ -269,4 +270,80 @@ fn commit_makes_one_commit_for_each_image_and_nothing_else() {
     assert!(code == 1 && error.contains("not a git repository"), "{error}");
     let (code, _, error) = run(&["--env", "staging", "--image", &web]);
     assert!(code == 2 && error.contains("has no environment `staging` (there are: dev, prod)"), "{error}");
+}
+
+#[test]
+fn changes_that_belong_together_are_made_together_or_not_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    // Two images share a tag, and a marker wants a third value.
+    let shared = "a:\n  repository: ghcr.io/acme/web\n  tag: &t '1.0' # {\"$imagepolicy\": \"ns:p:tag\"}\nb:\n  repository: ghcr.io/acme/api\n  tag: *t\n";
+    // A marker for name and tag, none for the digest.
+    let half = format!(
+        "images:\n- name: web\n  newName: ghcr.io/old/web # {{\"$imagepolicy\": \"ns:p:name\"}}\n  newTag: '1.0' # {{\"$imagepolicy\": \"ns:p:tag\"}}\n  digest: {OLD_DIGEST}\n"
+    );
+    write(folder.path(), &[("values.yaml", shared), ("kustomization.yaml", &half)]);
+    let images = ["--image", "ghcr.io/acme/web:2.0", "--image", "ghcr.io/acme/api:2.0"];
+    let (code, answer) =
+        in_json(folder.path(), &[&["update", "--marker", "ns:p=ghcr.io/new/web:3.0"][..], &images].concat());
+    assert_eq!((code, answer["refused"].as_array().unwrap().len(), &answer["updated"]), (4, 4, &json!([])), "{answer}");
+    // The same tag with another digest is another version.
+    let marker = format!("ns:p=ghcr.io/old/web:1.0@{NEW_DIGEST}");
+    let (code, _) = in_json(folder.path(), &["update", "kustomization.yaml", "--marker", &marker]);
+    assert_eq!(code, 4);
+    assert_eq!(read(folder.path(), "values.yaml"), shared);
+    assert_eq!(read(folder.path(), "kustomization.yaml"), half);
+}
+
+#[test]
+fn what_names_the_image_in_a_file_that_cannot_be_read_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let text =
+        "image:\n  repository: ghcr.io/acme/web\n<<<<<<< HEAD\n  tag: '1.0'\n=======\n  tag: '1.1'\n>>>>>>> topic\n";
+    write(folder.path(), &[("values.yaml", text), ("other.yaml", "a: [\nimage: ghcr.io/acme/api:1\n")]);
+    let (code, answer) = in_json(folder.path(), &["update", "--image", "ghcr.io/acme/web:2.0"]);
+    assert_eq!((code, answer["refused"].as_array().unwrap().len()), (4, 1), "{answer}");
+    assert_eq!((&answer["refused"][0]["file"], &answer["refused"][0]["line"]), (&json!("values.yaml"), &json!(3)));
+}
+
+#[test]
+fn places_that_another_environment_names_in_a_file_are_its_own_affair() {
+    let folder = tempfile::tempdir().unwrap();
+    let shared = "dev: 1.0.0\nprod: 1.0.0\nodd: {image: {repository: ghcr.io/acme/web, tag: &a !!float 1.0}}\n";
+    let settings = "images:\n- name: web\n  image: ghcr.io/acme/web\n  policy: {semver: {range: '*'}}\n  aliases: [mirror.example.org/acme/web]\n  references: [{file: shared/versions.yaml, path: '{environment}', part: tag}]\nenvironments:\n- {name: dev, paths: [dev], deliver: commit}\n- {name: prod, paths: [prod], deliver: commit}\n";
+    write(
+        folder.path(),
+        &[
+            (".tagboat.yaml", settings),
+            ("shared/versions.yaml", shared),
+            ("prod/a.yaml", "image: mirror.example.org/acme/web:1.0.0\n"),
+            ("prod/b.yaml", "image: mirror.example.org/acme/web:${TAG}\n"),
+        ],
+    );
+    let (code, answer) = in_json(folder.path(), &["update", "--env", "prod", "--image", "ghcr.io/acme/web:1.1.0"]);
+    assert_eq!((code, &answer["refused"]), (0, &json!([])), "{answer}");
+    assert_eq!(answer["notEdited"][0]["file"], "prod/b.yaml");
+    assert_eq!(read(folder.path(), "shared/versions.yaml"), shared.replace("prod: 1.0.0", "prod: 1.1.0"));
+    assert_eq!(read(folder.path(), "prod/a.yaml"), "image: mirror.example.org/acme/web:1.1.0\n");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_commit_that_a_hook_stops_leaves_the_files_as_they_were() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, image) = (folder.path(), "image: ghcr.io/acme/web:1.4.0\n");
+    write(path, &[("with space/ümlaut.yaml", image)]);
+    git(path, &["init", "--quiet"]);
+    git(path, &["add", "."]);
+    git(path, &["commit", "--quiet", "--message", "Start"]);
+    let run = || tagboat(&path.join("with space"), &["update", "--commit", "--image", "ghcr.io/acme/web:1.5.0"]);
+    write(path, &[(".git/hooks/pre-commit", "#!/bin/sh\nexit 1\n")]);
+    let hook = path.join(".git/hooks/pre-commit");
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    let (code, _, error) = run();
+    assert!(code == 1 && error.contains("`git commit` in the work tree: it ended with exit status: 1"), "{error}");
+    assert_eq!(read(path, "with space/ümlaut.yaml"), image);
+    fs::remove_file(&hook).unwrap();
+    assert_eq!(run().0, 0);
+    assert_eq!(git(path, &["status", "--porcelain"]), "");
 }

@@ -11,7 +11,7 @@ const PURE: [(&str, &[&str]); 7] = [
     ("tagboat-model", &["serde", "thiserror", "schemars", "jiff"]),
     ("tagboat-intake", &["serde", "serde_json", "thiserror", "hmac", "sha2", "subtle", "base64", "secrecy", "globset"]),
     ("tagboat-policy", &["serde", "thiserror", "schemars", "semver", "regex"]),
-    ("tagboat-manifest", &["serde_json", "thiserror", "granit-parser", "memchr", "regex", "toml_edit"]),
+    ("tagboat-manifest", &["serde", "serde_json", "thiserror", "granit-parser", "memchr", "regex", "toml_edit"]),
     ("tagboat-promotion", &["serde", "serde_json", "thiserror", "globset", "sha2"]),
     ("tagboat-settings", &["serde", "serde_json", "thiserror", "schemars", "serde-saphyr", "strsim"]),
     (

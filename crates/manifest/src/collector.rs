@@ -1,23 +1,19 @@
 //! What formats put their findings into: they say which nodes name an image, here it becomes a reference with its bytes,
 //! or a place that is not edited, with the reason.
 
-use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet},
-    ops::Range,
-};
+use std::{collections::BTreeSet, ops::Range};
 
 use tagboat_model::{Digest, Format, ImageName, Parts, Reference, Scalar, ScalarStyle, Tag, Uneditable, WrittenImage};
 
 use crate::{
-    Unreadable, format, names,
+    Unreadable, followers, format, names,
     position::{self, Position},
     substitution::Text,
-    yaml::{self, Anchors, Documents, Node, Origin, Style},
+    yaml::{self, Anchors, Documents, Node, Origin, Repeated, Style, template},
 };
 
-/// Lines of aliases that are told of one reference.
-const MOST_FOLLOWERS: usize = 20;
+/// Files inside of files inside of files.
+const DEEPEST_NESTED: usize = 4;
 
 /// Everything that was found in one file.
 #[derive(Debug, Default)]
@@ -45,8 +41,8 @@ pub(crate) enum Written {
 /// An image of which name, tag and digest stand in scalars of their own.
 pub(crate) struct Separate<'d> {
     pub(crate) written_name: String,
-    /// Where the name stands.
-    pub(crate) name: Position,
+    /// The scalar with the name.
+    pub(crate) name: &'d Node<'d>,
     pub(crate) tag: Option<&'d Node<'d>>,
     pub(crate) digest: Option<&'d Node<'d>>,
 }
@@ -57,16 +53,19 @@ pub(crate) struct Collector<'d> {
     anchors: Anchors<'d, 'd>,
     documents: &'d Documents<'d>,
     findings: Findings,
+    /// How many files are around this one.
+    depth: usize,
 }
 
 impl<'d> Collector<'d> {
     /// For the documents of `source`, which is the whole text of the file.
     pub(crate) fn new(file: &'d str, source: &'d str, documents: &'d Documents<'d>) -> Self {
-        Self { file, source, anchors: Anchors::of(documents), documents, findings: Findings::default() }
+        Self { file, source, anchors: Anchors::of(documents), documents, findings: Findings::default(), depth: 0 }
     }
 
     pub(crate) fn finish(mut self) -> Findings {
-        self.find_followers();
+        followers::find(self.documents, &mut self.findings.references);
+        lock_repeated(self.documents, &mut self.findings.references);
         self.findings
     }
 
@@ -113,7 +112,7 @@ impl<'d> Collector<'d> {
         if bare && (written == Written::WithVersion || names::is_picture(text)) {
             return;
         }
-        let parts = match self.escaped_version(node, &image) {
+        let parts = match self.escaped_version(node, &range, &image) {
             Some(version) => Ok(Parts::Joined(version)),
             None => self.scalar(node, range).map(Parts::Whole),
         };
@@ -123,29 +122,9 @@ impl<'d> Collector<'d> {
         };
         let at = match &parts {
             Parts::Whole(scalar) | Parts::Joined(scalar) => self.position(node, scalar),
-            Parts::Split { .. } => Position { line: node.line, column: node.column },
+            Parts::Split { .. } => node.position(),
         };
-        let Position { line, column } = at;
-        let WrittenImage { written_name, name, tag, digest } = image;
-        self.add(
-            Reference {
-                file: self.file.to_owned(),
-                line,
-                column,
-                location: location.to_owned(),
-                format,
-                written_name,
-                image: name,
-                tag,
-                digest,
-                parts,
-                followers: Vec::new(),
-                claimed: false,
-                locked: None,
-                shared_with: Vec::new(),
-            },
-            [node.line],
-        );
+        self.add(reference(self.file, format, location, at, image, parts), [node.line]);
     }
 
     /// A scalar that is an image once its variables have their defaults; whether it is.
@@ -157,23 +136,7 @@ impl<'d> Collector<'d> {
         let expanded = written.expand(&|_| None);
         let Ok(image) = expanded.value().parse::<WrittenImage>() else { return false };
         let Some(parts) = expanded.parts(&image) else { return false };
-        let WrittenImage { written_name, name, tag, digest } = image;
-        let mut reference = Reference {
-            file: self.file.to_owned(),
-            line: node.line,
-            column: node.column,
-            location: location.to_owned(),
-            format,
-            written_name,
-            image: name,
-            tag,
-            digest,
-            parts,
-            followers: Vec::new(),
-            claimed: false,
-            locked: None,
-            shared_with: Vec::new(),
-        };
+        let mut reference = reference(self.file, format, location, node.position(), image, parts);
         let at = reference.scalars().first().map(|scalar| self.position(node, scalar));
         if let Some(Position { line, column }) = at {
             (reference.line, reference.column) = (line, column);
@@ -186,6 +149,8 @@ impl<'d> Collector<'d> {
     pub(crate) fn separate(&mut self, format: Format, separate: Separate<'_>, location: &str) {
         let Separate { written_name, name, tag, digest } = separate;
         let Ok(image) = written_name.parse::<ImageName>() else { return };
+        let name_at = Some(name.span.start);
+        let name = name.position();
         let lines = [Some(name.line), tag.map(|node| node.line), digest.map(|node| node.line)];
         let lines: Vec<usize> = lines.into_iter().flatten().collect();
         let anchor_line = tag.or(digest).map_or(name.line, |node| node.line);
@@ -194,8 +159,9 @@ impl<'d> Collector<'d> {
         let written = match names::version(tag_text, digest_text) {
             Ok(written) => written,
             Err(placeholder) => {
-                if names::is_placeholder(placeholder) {
-                    self.is_filled_in(anchor_line, image, placeholder);
+                let node = tag.filter(|_| placeholder == tag_text).or(digest);
+                if let (true, Some(node)) = (names::is_placeholder(placeholder), node) {
+                    self.is_filled_in(node, image);
                 }
                 return;
             }
@@ -206,31 +172,13 @@ impl<'d> Collector<'d> {
             Err(detail) => return self.uneditable(anchor_line, Some(image), detail),
         };
         let place = tag.zip(tag_scalar.as_ref()).or(digest.zip(digest_scalar.as_ref()));
-        let Position { line, column } = place.map_or(name, |(node, scalar)| self.position(node, scalar));
+        let at = place.map_or(name, |(node, scalar)| self.position(node, scalar));
         let parts = match tag_scalar {
             Some(scalar) if written.joined => Parts::Joined(scalar),
             tag => Parts::Split { tag, digest: digest_scalar },
         };
-        let (tag, digest) = (written.tag, written.digest);
-        self.add(
-            Reference {
-                file: self.file.to_owned(),
-                line,
-                column,
-                location: location.to_owned(),
-                format,
-                written_name,
-                image,
-                tag,
-                digest,
-                parts,
-                followers: Vec::new(),
-                claimed: false,
-                locked: None,
-                shared_with: Vec::new(),
-            },
-            lines,
-        );
+        let image = WrittenImage { written_name, name: image, tag: written.tag, digest: written.digest };
+        self.add(Reference { name_at, ..reference(self.file, format, location, at, image, parts) }, lines);
     }
 
     /// Note that something cannot be read that seems to name an image.
@@ -248,8 +196,19 @@ impl<'d> Collector<'d> {
         location: &str,
         format: Format,
     ) -> Result<(), Unreadable> {
-        let documents = yaml::read(text, origin, false, false)?;
+        if self.depth == DEEPEST_NESTED {
+            return Err(Unreadable::TooDeep { limit: DEEPEST_NESTED });
+        }
+        let masked;
+        let documents = match yaml::read(text, origin, false, false) {
+            Ok(documents) => documents,
+            Err(error) => {
+                masked = template::is_template(text).then(|| template::mask(text)).flatten().ok_or(error)?;
+                yaml::read(&masked, origin, false, true)?
+            }
+        };
         let mut inner = Collector::new(self.file, self.source, &documents);
+        inner.depth = self.depth + 1;
         for root in &documents.roots {
             let mut location = location.to_owned();
             match root.get("apiVersion").is_some() {
@@ -266,17 +225,19 @@ impl<'d> Collector<'d> {
     /// A value that names an image as far as it is written, and of which a variable or template gives the rest.
     fn filled_in(&mut self, node: &Node<'_>, text: &str) {
         if let Some(image) = names::partly_written(text) {
-            self.is_filled_in(node.line, image, text);
+            self.is_filled_in(node, image);
         }
     }
 
-    fn is_filled_in(&mut self, line: usize, image: ImageName, text: &str) {
-        self.findings.uneditable.push(names::filled_in(self.file, line, image, text));
+    fn is_filled_in(&mut self, node: &Node<'_>, image: ImageName) {
+        // As it is in the file: what was read may be masked.
+        let text = self.source.get(node.span.clone()).unwrap_or_default().trim_matches(['"', '\'', '\n', '\r', ' ']);
+        self.findings.uneditable.push(names::filled_in(self.file, node.line, image, text));
     }
 
     fn uneditable(&mut self, line: usize, image: Option<ImageName>, detail: String) {
         let file = self.file.to_owned();
-        self.findings.uneditable.push(Uneditable { file, line, image, filled_in: false, detail });
+        self.findings.uneditable.push(Uneditable { file, line, image, claimed: false, filled_in: false, detail });
     }
 
     fn add(&mut self, reference: Reference, lines: impl IntoIterator<Item = usize>) {
@@ -285,50 +246,12 @@ impl<'d> Collector<'d> {
         self.findings.references.push(Finding { reference, lines });
     }
 
-    /// Find the lines of the aliases that repeat a scalar of a reference: those of its own anchor, and of every anchor
-    /// around it. Anchors and scalars are passed once, in the order in which they stand.
-    fn find_followers(&mut self) {
-        if self.documents.aliases.is_empty() {
-            return;
-        }
-        let mut lines: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
-        for (anchor, line) in &self.documents.aliases {
-            let lines = lines.entry(*anchor).or_default();
-            if lines.len() < MOST_FOLLOWERS {
-                lines.insert(*line);
-            }
-        }
-        let mut anchors: Vec<_> =
-            self.documents.anchors.iter().filter(|anchor| lines.contains_key(&anchor.number)).collect();
-        anchors.sort_by_key(|anchor| (anchor.span.start, Reverse(anchor.span.end)));
-        let mut scalars: Vec<(Range<usize>, usize)> = Vec::new();
-        for (index, finding) in self.findings.references.iter().enumerate() {
-            scalars.extend(finding.reference.scalars().into_iter().map(|scalar| (scalar.span.clone(), index)));
-        }
-        scalars.sort_by_key(|(span, _)| span.start);
-        let (mut next, mut around) = (0, Vec::new());
-        for (span, index) in scalars {
-            while let Some(anchor) = anchors.get(next).filter(|anchor| anchor.span.start <= span.start) {
-                around.push(*anchor);
-                next += 1;
-            }
-            // What has ended is around nothing that comes; nesting is bounded.
-            around.retain(|anchor| anchor.span.end >= span.end);
-            let numbers = around.iter().filter_map(|anchor| lines.get(&anchor.number));
-            let found: BTreeSet<usize> = numbers.flatten().copied().take(MOST_FOLLOWERS).collect();
-            if let Some(finding) = self.findings.references.get_mut(index) {
-                let all = finding.reference.followers.iter().copied().chain(found).collect::<BTreeSet<_>>();
-                finding.reference.followers = all.into_iter().collect();
-            }
-        }
-    }
-
     fn optional(&self, node: Option<&Node<'_>>) -> Result<Option<Scalar>, String> {
         let Some((node, scalar)) = node.and_then(|node| Some((node, node.scalar()?))) else { return Ok(None) };
         if scalar.is_null() {
             // `~` can be replaced, nothing cannot.
             let span = node.span.clone();
-            return Ok((!span.is_empty()).then(|| Scalar { span, style: ScalarStyle::Plain, value: String::new() }));
+            return Ok((!span.is_empty()).then(|| Scalar { span, style: scalar.scalar_style(), value: String::new() }));
         }
         let end = scalar.text.trim_end_matches(['\n', '\r']).len();
         self.scalar(node, 0..end).map(Some)
@@ -340,12 +263,7 @@ impl<'d> Collector<'d> {
         let text = scalar.text.as_ref();
         let value = text.get(range.clone()).ok_or("it is no text")?;
         let whole = range.start == 0 && range.end == text.len();
-        let style = match scalar.style {
-            Style::Plain => ScalarStyle::Plain,
-            Style::SingleQuoted => ScalarStyle::SingleQuoted,
-            Style::DoubleQuoted => ScalarStyle::DoubleQuoted,
-            Style::Literal | Style::Folded => ScalarStyle::Text,
-        };
+        let style = scalar.scalar_style();
         if whole && style != ScalarStyle::Text {
             let mut span = node.span.clone();
             if let Some(start) = scalar.typed_from {
@@ -368,10 +286,10 @@ impl<'d> Collector<'d> {
     }
 
     /// The bytes of the version alone, in a scalar whose name is written with escapes: those stay as they are.
-    fn escaped_version(&self, node: &Node<'_>, image: &WrittenImage) -> Option<Scalar> {
+    fn escaped_version(&self, node: &Node<'_>, range: &Range<usize>, image: &WrittenImage) -> Option<Scalar> {
         let scalar = node.scalar().filter(|scalar| scalar.style == Style::DoubleQuoted)?;
         let raw = self.source.get(node.span.start + 1..node.span.end.checked_sub(1)?)?;
-        if raw == scalar.text || image.tag.is_none() {
+        if raw == scalar.text || image.tag.is_none() || *range != (0..scalar.text.len()) {
             return None;
         }
         let value = scalar.text.get(image.written_name.len() + 1..)?;
@@ -383,6 +301,58 @@ impl<'d> Collector<'d> {
     fn position(&self, node: &Node<'_>, scalar: &Scalar) -> Position {
         let between = self.source.get(node.span.start..scalar.span.start).unwrap_or_default();
         position::after(node.position(), between)
+    }
+}
+
+/// A reference as it was found.
+pub(crate) fn reference(
+    file: &str,
+    format: Format,
+    location: &str,
+    at: Position,
+    image: WrittenImage,
+    parts: Parts,
+) -> Reference {
+    let WrittenImage { written_name, name, tag, digest } = image;
+    Reference {
+        file: file.to_owned(),
+        line: at.line,
+        column: at.column,
+        location: location.to_owned(),
+        format,
+        written_name,
+        image: name,
+        tag,
+        digest,
+        parts,
+        name_at: None,
+        followers: Vec::new(),
+        claimed: false,
+        locked: None,
+        shared_with: Vec::new(),
+    }
+}
+
+/// What stands below a key that its mapping has twice is not edited: nobody can tell whether it counts.
+fn lock_repeated(documents: &Documents<'_>, references: &mut [Finding]) {
+    let mut repeated: Vec<&Repeated> = documents.repeated.iter().collect();
+    repeated.sort_by_key(|repeated| repeated.span.start);
+    // Of those that begin before a place, the one that ends last.
+    let mut furthest: Vec<&Repeated> = Vec::with_capacity(repeated.len());
+    for next in &repeated {
+        let last = furthest.last().filter(|last| last.span.end >= next.span.end);
+        furthest.push(last.unwrap_or(next));
+    }
+    let around = |start: usize| {
+        let before = repeated.partition_point(|repeated| repeated.span.start <= start);
+        let last = before.checked_sub(1).and_then(|index| furthest.get(index)).copied();
+        last.filter(|last| start < last.span.end)
+    };
+    for Finding { reference, .. } in references {
+        let starts = reference.scalars().into_iter().map(|scalar| scalar.span.start).chain(reference.name_at);
+        if let Some(Repeated { key, line, .. }) = starts.filter_map(around).next() {
+            reference.locked = Some(format!("the key `{key}` stands in one mapping twice, again in line {line}"));
+        }
     }
 }
 

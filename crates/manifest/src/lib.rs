@@ -10,6 +10,7 @@ mod claim;
 mod collector;
 mod edit;
 mod find;
+mod followers;
 mod format;
 mod ignore;
 mod marker;
@@ -59,14 +60,6 @@ pub enum Unreadable {
         /// The parser's words.
         detail: String,
     },
-    /// A mapping has a key twice; readers differ in which one counts.
-    #[error("line {line}: the key `{key}` stands here a second time")]
-    DuplicateKey {
-        /// The key.
-        key: String,
-        /// The line of the second one.
-        line: usize,
-    },
     /// It is nested deeper than is read.
     #[error("it is nested more than {limit} levels deep")]
     TooDeep {
@@ -80,7 +73,7 @@ impl Unreadable {
     #[must_use]
     pub fn line(&self) -> usize {
         match self {
-            Self::NotYaml { line, .. } | Self::DuplicateKey { line, .. } => *line,
+            Self::NotYaml { line, .. } => *line,
             Self::NotUtf8 | Self::TooLarge | Self::NotToml { .. } | Self::TooDeep { .. } => 1,
         }
     }

@@ -149,8 +149,9 @@ fn marker_of(
     let block = matches!(scalar.style, Style::Literal | Style::Folded);
     let right = comments.range(node.span.end..).next().filter(|(start, _)| {
         let between = source.get(node.span.end..**start).unwrap_or("\n");
-        let blank = between.trim_start_matches([' ', '\t']);
-        !block && !between.contains('\n') && matches!(blank.trim_end_matches([' ', '\t']), "" | ",")
+        // Ends at the first byte of anything else.
+        let only_blanks = between.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b','));
+        !block && only_blanks && between.matches(',').count() < 2
     });
     let before = |from: usize| comments.range(from..node.span.start).next_back();
     // A head of its own: between the key and the value, or behind the header of a block.
@@ -179,19 +180,14 @@ fn is_above(source: &str, start: usize, node: &Node<'_>) -> bool {
 
 /// The bytes that a marker replaces.
 fn bytes(node: &Node<'_>, scalar: &ScalarNode<'_>, source: &str) -> Result<Scalar, String> {
-    let style = match scalar.style {
-        Style::Plain => ScalarStyle::Plain,
-        Style::SingleQuoted => ScalarStyle::SingleQuoted,
-        Style::DoubleQuoted => ScalarStyle::DoubleQuoted,
-        Style::Literal | Style::Folded => {
-            let value = scalar.text.trim_end();
-            let raw = source.get(node.span.clone()).unwrap_or_default();
-            let at = raw.find(value).filter(|_| !value.is_empty() && !value.contains('\n'));
-            let at = at.ok_or("it is a block of several lines")?;
-            let start = node.span.start + at;
-            return Ok(Scalar { span: start..start + value.len(), style: ScalarStyle::Text, value: value.to_owned() });
-        }
-    };
+    if matches!(scalar.style, Style::Literal | Style::Folded) {
+        let value = scalar.text.trim_end();
+        let raw = source.get(node.span.clone()).unwrap_or_default();
+        let at = raw.find(value).filter(|_| !value.is_empty() && !value.contains('\n'));
+        let at = at.ok_or("it is a block of several lines")?;
+        let start = node.span.start + at;
+        return Ok(Scalar { span: start..start + value.len(), style: ScalarStyle::Text, value: value.to_owned() });
+    }
     let mut span = node.span.clone();
     if let Some(start) = scalar.typed_from {
         if node.anchor != 0 {
@@ -202,5 +198,5 @@ fn bytes(node: &Node<'_>, scalar: &ScalarNode<'_>, source: &str) -> Result<Scala
     if source.get(span.clone()).is_some_and(template::is_template) {
         return Err("a template fills it in".to_owned());
     }
-    Ok(Scalar { span, style, value: scalar.text.to_string() })
+    Ok(Scalar { span, style: scalar.scalar_style(), value: scalar.text.to_string() })
 }

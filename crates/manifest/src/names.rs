@@ -2,7 +2,7 @@
 
 use tagboat_model::{Digest, ImageName, Tag, Uneditable};
 
-use crate::collector::WrittenVersion;
+use crate::{collector::WrittenVersion, yaml::template::MASK};
 
 /// Keys called `image` hold pictures too.
 pub(crate) fn is_picture(text: &str) -> bool {
@@ -13,12 +13,13 @@ pub(crate) fn is_picture(text: &str) -> bool {
 
 /// Whether a value is for a variable or a template to give.
 pub(crate) fn is_placeholder(text: &str) -> bool {
-    text.contains('$') || ["{{", "{%", "<", "%("].iter().any(|open| text.contains(open))
+    text.contains(['$', MASK]) || ["{{", "{%", "<", "%("].iter().any(|open| text.contains(open))
 }
 
 /// The image that a text names, when a placeholder gives only its version.
 pub(crate) fn partly_written(text: &str) -> Option<ImageName> {
-    let start = text.rfind('/').filter(|slash| !text[..*slash].contains(['$', '{', '<'])).map_or(0, |slash| slash + 1);
+    let start =
+        text.rfind('/').filter(|slash| !text[..*slash].contains(['$', '{', '<', MASK])).map_or(0, |slash| slash + 1);
     let end = start + text.get(start..)?.find([':', '@'])?;
     let (name, rest) = (text.get(..end)?, text.get(end..)?);
     if is_placeholder(name) || !is_placeholder(rest) {
@@ -30,7 +31,7 @@ pub(crate) fn partly_written(text: &str) -> Option<ImageName> {
 /// That something else gives the version of an image.
 pub(crate) fn filled_in(file: &str, line: usize, image: ImageName, text: &str) -> Uneditable {
     let detail = format!("`{text}` is filled in by something else");
-    Uneditable { file: file.to_owned(), line, image: Some(image), filled_in: true, detail }
+    Uneditable { file: file.to_owned(), line, image: Some(image), claimed: false, filled_in: true, detail }
 }
 
 /// Read what the keys for tag and digest say. Charts write `""` for "none". The error is a text that is neither.
@@ -51,8 +52,8 @@ pub(crate) fn digest_of(text: &str) -> Option<Digest> {
     if hexadecimal { format!("sha256:{text}").parse().ok() } else { text.parse().ok() }
 }
 
-/// The images that a text which cannot be read names with a tag or digest, by the look of its words. A name of one part
-/// counts only where the line speaks of an image: `redis:6379` is an address.
+/// The images that a text which cannot be read names, by the look of its words: with a tag or digest, or as the value of a
+/// key for names. A name of one part counts only where the line speaks of an image: `redis:6379` is an address.
 pub(crate) fn images_in(text: &str) -> Vec<ImageName> {
     let mut images: Vec<ImageName> = text.lines().flat_map(images_in_line).collect();
     images.sort();
@@ -62,12 +63,17 @@ pub(crate) fn images_in(text: &str) -> Vec<ImageName> {
 
 fn images_in_line(line: &str) -> impl Iterator<Item = ImageName> {
     let speaks_of_images = line.to_ascii_lowercase().contains("image");
-    let words = line.split(|c: char| c.is_whitespace() || "\"'`,;=()[]{}".contains(c));
-    words
+    let words = || line.split(|c: char| c.is_whitespace() || "\"'`,;=()[]{}".contains(c));
+    let is_name = |word: &&str| word.contains('/') && word.parse::<ImageName>().is_ok();
+    let keys = ["repository:", "name:", "newName:", "image:"];
+    let by_key = words().zip(words().skip(1)).filter(move |(key, _)| keys.contains(key)).map(|(_, word)| word);
+    let bare = by_key.filter(is_name).filter_map(|word| word.parse().ok());
+    words()
         .filter(move |word| word.contains([':', '@']) && (word.contains('/') || speaks_of_images))
         .filter_map(|word| word.parse::<tagboat_model::WrittenImage>().ok())
         .filter(|image| image.tag.is_some() || image.digest.is_some())
         .map(|image| image.name)
+        .chain(bare)
 }
 
 #[cfg(test)]

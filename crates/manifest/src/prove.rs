@@ -29,7 +29,8 @@ pub(crate) fn prove(
     if claim::is_toml(path) {
         claim::prove_toml(before, after, edits)?;
     } else if find::is_candidate(path) && !format::is_dockerfile(path) {
-        same_documents(before, after, edits)?;
+        same_documents(before, after, edits, claims)?;
+        still_json(path, before, after)?;
     }
     same_references(path, before, after, edits, claims, names)
 }
@@ -46,7 +47,7 @@ fn contents(text: &str) -> Result<Vec<Content>, Refusal> {
 
 /// Everything but the edited scalars says the same, and those say what was put in. An insertion adds its own keys and
 /// value, and nothing else.
-fn same_documents(before: &str, after: &str, edits: &[Edit]) -> Result<(), Refusal> {
+fn same_documents(before: &str, after: &str, edits: &[Edit], claims: &[&Claim]) -> Result<(), Refusal> {
     let (old, new) = (contents(before)?, contents(after)?);
     let mut new = new.into_iter();
     let mut done = 0;
@@ -61,6 +62,14 @@ fn same_documents(before: &str, after: &str, edits: &[Edit]) -> Result<(), Refus
         while let Some(edit) = edits.get(done).filter(|edit| edit.span.is_empty() && inserted_by(edit, shift, &is)) {
             is = skip_insertion(edit, shift, is, &mut new)?;
             shift += edit.text.len().cast_signed();
+            done += 1;
+        }
+        // A regular expression may speak of a comment: everything else says the same then.
+        while let Some(edit) = edits.get(done).filter(|edit| !edit.span.is_empty() && edit.span.end <= span.start) {
+            if claims.is_empty() {
+                return Err(differs());
+            }
+            shift += edit.text.len().cast_signed() - edit.span.len().cast_signed();
             done += 1;
         }
         let inside = edits
@@ -81,10 +90,19 @@ fn same_documents(before: &str, after: &str, edits: &[Edit]) -> Result<(), Refus
             shift += edit.text.len().cast_signed() - edit.span.len().cast_signed();
         }
     }
-    match (new.next(), done == edits.len()) {
-        (None, true) => Ok(()),
-        _ => Err(differs()),
+    // Behind the last thing that is said there are only comments.
+    let all_done =
+        done == edits.len() || (!claims.is_empty() && edits.iter().skip(done).all(|edit| !edit.span.is_empty()));
+    if new.next().is_none() && all_done { Ok(()) } else { Err(differs()) }
+}
+
+/// What other programs read as JSON, they still do.
+fn still_json(path: &str, before: &str, after: &str) -> Result<(), Refusal> {
+    let is_json = |text: &str| serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok();
+    if path.ends_with(".json") && is_json(before) && !is_json(after) {
+        return Err(Refusal::new("it would be JSON no longer"));
     }
+    Ok(())
 }
 
 fn touches(edit: &Edit, span: &Range<usize>) -> bool {
@@ -188,11 +206,22 @@ fn same_references(
         let same_place = was.location == is.location && was.format == is.format;
         let same_name = was.image == is.image || names == Names::Change;
         let same_version = was.tag == is.tag && was.digest == is.digest && same_name;
-        if !same_place || !(same_version || touched(was, &spans)) {
+        if !same_place || !(same_version || (touched(was, &spans) && says_what_was_put_in(was, is, edits))) {
             return Err(differs());
         }
     }
     Ok(())
+}
+
+/// Whether each of its scalars says what an edit put there, or what it said before.
+fn says_what_was_put_in(was: &Reference, is: &Reference, edits: &[Edit]) -> bool {
+    let (old, new) = (was.scalars(), is.scalars());
+    let expected = |scalar: &Scalar| {
+        let at = edits.partition_point(|edit| edit.span.start < scalar.span.start);
+        let edit = edits.get(at).filter(|edit| edit.span == scalar.span);
+        edit.map_or(scalar.value.clone(), |edit| unquoted(&edit.text).to_owned())
+    };
+    old.len() == new.len() && old.iter().zip(&new).all(|(old, new)| new.value == expected(old))
 }
 
 /// Whether one of its scalars overlaps one of these spans, which are sorted and do not overlap.

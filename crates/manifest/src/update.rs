@@ -8,7 +8,7 @@ use std::{
     ops::Range,
 };
 
-use tagboat_model::{Digest, Edit, Format, ImageName, Parts, Pin, Reference, Scalar, Tag, Uneditable, WrittenImage};
+use tagboat_model::{Digest, Edit, Format, ImageName, Parts, Pin, Reference, Tag, Uneditable, WrittenImage};
 
 use crate::{
     Claim, Found, Marked, MarkerPart, NewVersion, Refusal, Unreadable,
@@ -144,9 +144,10 @@ pub fn update(
     let mut found = find(path, bytes, claims)?;
     if only_claimed {
         found.references.retain(|reference| reference.claimed);
+        found.uneditable.retain(|place| place.claimed);
     }
     let marked = if request.markers.is_empty() || only_claimed { Vec::new() } else { markers(bytes)? };
-    let mut planned = Planned { path, request, update: Update::default() };
+    let mut planned = Planned { path, request, update: Update::default(), marked: HashMap::new() };
     planned.uneditable(&found);
     planned.references(&found);
     planned.marked(&found, &marked);
@@ -163,17 +164,19 @@ struct Planned<'r> {
     path: &'r str,
     request: &'r Request,
     update: Update,
+    /// What markers of tags and names ask for, by where the value begins.
+    marked: HashMap<usize, NewImage>,
 }
 
 impl Planned<'_> {
     fn refuse(&mut self, line: usize, image: Option<ImageName>, detail: impl fmt::Display) {
         let (file, detail) = (self.path.to_owned(), detail.to_string());
-        self.update.uneditable.push(Uneditable { file, line, image, filled_in: false, detail });
+        self.update.uneditable.push(Uneditable { file, line, image, claimed: false, filled_in: false, detail });
     }
 
     fn uneditable(&mut self, found: &Found) {
-        let asked =
-            |place: &&Uneditable| self.request.images.iter().any(|image| place.image.as_ref() == Some(&image.name));
+        let named = |name: &ImageName| self.request.images.iter().any(|image| image.is_named(name));
+        let asked = |place: &&Uneditable| place.image.as_ref().is_some_and(named);
         self.update.uneditable.extend(found.uneditable.iter().filter(asked).cloned());
     }
 
@@ -220,6 +223,9 @@ impl Planned<'_> {
         for place in marked {
             let asked = self.request.markers.iter().enumerate().find(|(_, (policy, _))| *policy == place.policy);
             let Some((index, (_, image))) = asked else { continue };
+            if let (Ok(scalar), MarkerPart::Tag | MarkerPart::Name) = (&place.scalar, place.part) {
+                self.marked.insert(scalar.span.start, image.clone());
+            }
             match self.marker_edit(&by_start, place, image) {
                 Ok(None) => self.update.current += 1,
                 Ok(Some(change)) => self.update.changes.push(Change { source: Source::Marker(index), ..change }),
@@ -270,16 +276,26 @@ impl Planned<'_> {
         }))
     }
 
-    /// A marker that sets only the tag must not leave the digest of the old one beside it.
+    /// A marker that sets the tag or the name must not leave the digest of the old version beside it: then neither is set.
     fn stale_digests(&mut self, found: &Found) {
         let edits = self.update.changes.iter().flat_map(|change| &change.edits);
-        let changed: HashSet<(usize, usize)> = edits.map(|edit| (edit.span.start, edit.span.end)).collect();
-        let changes = |scalar: &Scalar| changed.contains(&(scalar.span.start, scalar.span.end));
+        let changed: HashSet<usize> = edits.map(|edit| edit.span.start).collect();
+        let by_marker = std::mem::take(&mut self.marked);
         let mut stale: HashSet<usize> = HashSet::new();
         for reference in found.references.iter().filter(|reference| reference.digest.is_some()) {
-            let Parts::Split { tag: Some(tag), digest: Some(digest) } = &reference.parts else { continue };
-            if changes(tag) && !changes(digest) && stale.insert(tag.span.start) {
-                let detail = "a digest stands beside the tag, and no marker sets it; it would stay that of the old tag";
+            let Parts::Split { tag, digest: Some(digest) } = &reference.parts else { continue };
+            let starts: Vec<usize> = tag.iter().map(|tag| tag.span.start).chain(reference.name_at).collect();
+            // The same tag with another digest is another version too.
+            let other = |image: &NewImage| image.digest.is_some() && image.digest != reference.digest;
+            let renewed = starts.iter().filter_map(|start| by_marker.get(start)).any(other);
+            let touched = starts.iter().any(|start| changed.contains(start));
+            if (touched || renewed)
+                && !changed.contains(&digest.span.start)
+                && stale.insert(starts.first().copied().unwrap_or_default())
+            {
+                stale.extend(&starts);
+                let detail =
+                    "a digest stands beside it, and no marker sets that; it would stay that of the old version";
                 self.refuse(reference.line, Some(reference.image.clone()), detail);
             }
         }
@@ -294,12 +310,20 @@ impl Planned<'_> {
         }
         places.sort_by_key(|(span, ..)| (span.start, span.end));
         let mut in_conflict: BTreeSet<usize> = BTreeSet::new();
-        for pair in places.windows(2) {
-            let [(one, text, index), (other, other_text, other_index)] = pair else { continue };
-            let overlap = other.start < one.end || (one.start == other.start && one.end == other.end);
-            if overlap && (text != other_text || one != other) {
-                in_conflict.extend([*index, *other_index]);
+        let mut from = 0;
+        while let Some((first, text, _)) = places.get(from) {
+            let (mut end, mut cluster) = (first.end, Vec::new());
+            for place in places.get(from..).unwrap_or_default() {
+                if place.0.start >= end && place.0.start != first.start {
+                    break;
+                }
+                end = end.max(place.0.end);
+                cluster.push(place);
             }
+            if cluster.iter().any(|(span, other, _)| span != first || other != text) {
+                in_conflict.extend(cluster.iter().map(|(.., index)| *index));
+            }
+            from += cluster.len().max(1);
         }
         let changes = std::mem::take(&mut self.update.changes);
         for (index, change) in changes.into_iter().enumerate() {
@@ -352,7 +376,14 @@ fn halve(
         Err(refusal) if changes.len() < 2 => {
             for Change { line, .. } in changes {
                 let (file, detail) = (String::new(), refusal.to_string());
-                update.uneditable.push(Uneditable { file, line, image: None, filled_in: false, detail });
+                update.uneditable.push(Uneditable {
+                    file,
+                    line,
+                    image: None,
+                    claimed: false,
+                    filled_in: false,
+                    detail,
+                });
             }
         }
         Err(_) => {
@@ -387,6 +418,7 @@ pub fn named_in_unreadable(
         file: path.to_owned(),
         line: why.line(),
         image: Some(image),
+        claimed: false,
         filled_in: false,
         detail: format!("the file cannot be read: {why}"),
     };

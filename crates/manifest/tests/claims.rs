@@ -126,6 +126,9 @@ fn regular_expressions_reach_text_of_any_kind() {
     );
     let script = "#!/bin/sh\r\nVERSION=1.4.0\r\n# tagboat: ignore\r\nVERSION=1.3.0\r\n";
     assert_eq!(update("deploy.sh", script, &[regex("^VERSION=(?P<tag>[0-9.]+)")]), script.replace("1.4.0", "2.0.0"));
+    // Comments of YAML are text too.
+    let yaml = "# web 1.4.0\na: 1\n# end 1.4.0";
+    assert_eq!(update("a.yaml", yaml, &[regex("^# (web|end) (?P<tag>[0-9.]+)")]), yaml.replace("1.4.0", "2.0.0"));
     // An edit after which the expression finds something else is refused.
     assert_eq!(
         update("a.sh", "v=1\n", &[regex("v=(?P<tag>[0-9])$")]),

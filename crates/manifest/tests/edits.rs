@@ -160,9 +160,14 @@ fn null_is_nothing_and_placeholders_are_left_alone() {
 }
 
 #[test]
-fn a_key_that_stands_twice_makes_the_file_unreadable() {
+fn what_stands_below_a_key_that_stands_twice_is_locked_and_the_rest_is_not() {
     let text = "web:\n  image: ghcr.io/acme/web:1.4.0\n  image: ghcr.io/acme/web:1.4.0\n";
-    insta::assert_snapshot!(update("a.yaml", text, "1.5.0", Pin::Keep), @"unreadable: line 3: the key `image` stands here a second time");
+    insta::assert_snapshot!(update("a.yaml", text, "1.5.0", Pin::Keep), @"line 2 web.image: refused: the key `image` stands in one mapping twice, again in line 3");
+    let text = "web:\n  image: ghcr.io/acme/web:1.4.0\nreplicas: 1\nreplicas: 2\n";
+    insta::assert_snapshot!(update("a.yaml", text, "1.5.0", Pin::Keep), @r"
+    -   image: ghcr.io/acme/web:1.4.0\n
+    +   image: ghcr.io/acme/web:1.5.0\n
+    ");
 }
 
 #[test]
@@ -231,6 +236,37 @@ fn an_edit_that_would_change_more_than_its_value_is_refused() {
         assert!(refused(std::slice::from_ref(&wrong)), "{what}: {wrong:?}");
     }
     assert!(refused(&[edit(3..6, "x"), edit(4..6, "y")]), "edits that overlap");
+}
+
+#[test]
+fn json_stays_json_and_tags_of_applications_stay() {
+    let json = |text: &str| update("n.json", text, "v13", Pin::Tag);
+    insta::assert_snapshot!(json("{\"image\": {\"repository\": \"ghcr.io/acme/web\", \"tag\": 12}}\n"), @r#"
+    - {\"image\": {\"repository\": \"ghcr.io/acme/web\", \"tag\": 12}}\n
+    + {\"image\": {\"repository\": \"ghcr.io/acme/web\", \"tag\": \"v13\"}}\n
+    "#);
+    insta::assert_snapshot!(json("{\"image\": {\"repository\": \"ghcr.io/acme/web\", \"tag\": null}}\n"), @r#"
+    - {\"image\": {\"repository\": \"ghcr.io/acme/web\", \"tag\": null}}\n
+    + {\"image\": {\"repository\": \"ghcr.io/acme/web\", \"tag\": \"v13\"}}\n
+    "#);
+    insta::assert_snapshot!(update("compose.yaml", "services:\n  web:\n    image: !override ghcr.io/acme/web:1.4.0\n", "1.5.0", Pin::Keep), @r"
+    -     image: !override ghcr.io/acme/web:1.4.0\n
+    +     image: !override ghcr.io/acme/web:1.5.0\n
+    ");
+}
+
+#[test]
+fn a_name_with_escapes_on_the_left_of_an_image_stays() {
+    let with = |image: &str| {
+        let text = format!("spec: {{source: {{kustomize: {{images: [\"{image}\"]}}}}}}\n");
+        update("app.yaml", &format!("apiVersion: argoproj.io/v1alpha1\nkind: Application\n{text}"), "1.5.0", Pin::Keep)
+    };
+    insta::assert_snapshot!(with(r"old\x2dweb=ghcr.io/acme/web:1.4.0"), @r#"
+    - spec: {source: {kustomize: {images: [\"old\\x2dweb=ghcr.io/acme/web:1.4.0\"]}}}\n
+    + spec: {source: {kustomize: {images: [\"old\\x2dweb=ghcr.io/acme/web:1.5.0\"]}}}\n
+    "#);
+    // Which of the two texts the bytes are cannot be proved.
+    insta::assert_snapshot!(with(r"\x67hcr.io/acme/web:1.4.0=ghcr.io/acme/web:1.4.0"), @"refused: more than the intended value would change");
 }
 
 #[test]

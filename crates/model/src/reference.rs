@@ -139,6 +139,9 @@ pub struct Reference {
     pub digest: Option<Digest>,
     /// The bytes to edit.
     pub parts: Parts,
+    /// Where the scalar with the name begins, when that is another one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name_at: Option<usize>,
     /// Lines of YAML aliases (`*name`) that repeat what is written here and so change with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub followers: Vec<usize>,
@@ -163,6 +166,9 @@ pub struct Uneditable {
     pub line: usize,
     /// The image, where it can be told.
     pub image: Option<ImageName>,
+    /// Whether the repository file names this place in words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub claimed: bool,
     /// Whether something else, a variable or a template, gives the version, so that nothing is out of date here.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub filled_in: bool,

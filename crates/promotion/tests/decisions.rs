@@ -33,6 +33,7 @@ fn reference(written: &str) -> Reference {
         tag: image.tag,
         digest: image.digest,
         parts: Parts::Whole(Scalar { span: 0..1, style: ScalarStyle::Plain, value: String::new() }),
+        name_at: None,
         followers: Vec::new(),
         claimed: false,
         locked: None,

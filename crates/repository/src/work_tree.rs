@@ -153,7 +153,7 @@ impl WorkTree {
                 let entry = match entry {
                     Ok(entry) => entry,
                     Err(error) => {
-                        found.fail_walking(&self.root, error);
+                        found.fail_walking(&self.root, &error);
                         return WalkState::Quit;
                     }
                 };
@@ -206,21 +206,25 @@ impl WorkTree {
         true
     }
 
-    /// Replace a file that is there: the new one appears in whole, with the permissions of the old one.
+    /// Replace a file that still is as it was read: the new one appears in whole, with permissions and owner of the old one.
     ///
     /// # Errors
-    /// [`WorkTreeError::File`]; the old file is as it was then.
-    pub fn write(&self, path: &str, bytes: &[u8]) -> Result<(), WorkTreeError> {
+    /// [`WorkTreeError::File`], also when somebody changed it meanwhile; it is as it was then.
+    pub fn replace(&self, path: &str, before: &[u8], after: &[u8]) -> Result<(), WorkTreeError> {
         let target = self.root.join(path);
         let failed = |source| file_error("write", &target, source);
         if !self.is_plain_file(path) {
             return Err(failed(std::io::Error::other("it is no regular file")));
         }
-        let permissions = fs::metadata(&target).map_err(failed)?.permissions();
+        let metadata = fs::metadata(&target).map_err(failed)?;
         let folder = target.parent().unwrap_or(&self.root);
         let mut file = tempfile::Builder::new().prefix(".tagboat-").tempfile_in(folder).map_err(failed)?;
-        file.write_all(bytes).map_err(failed)?;
-        file.as_file().set_permissions(permissions).map_err(failed)?;
+        file.write_all(after).map_err(failed)?;
+        keep_owner(file.path(), &metadata);
+        file.as_file().set_permissions(metadata.permissions()).map_err(failed)?;
+        if fs::read(&target).map_err(failed)? != before {
+            return Err(failed(std::io::Error::other("somebody changed it meanwhile; try again")));
+        }
         file.persist(&target).map_err(|error| failed(error.error))?;
         Ok(())
     }
@@ -256,10 +260,14 @@ impl WorkTree {
     /// # Errors
     /// [`WorkTreeError::Git`], also outside of Git.
     pub fn uncommitted(&self, paths: &[String]) -> Result<Vec<String>, WorkTreeError> {
-        let mut command = self.git();
-        command.args(["status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "--"]).args(paths);
-        let text = answer("status", &mut command)?;
-        Ok(text.split('\0').filter_map(|line| line.get(3..)).map(str::to_owned).collect())
+        // Names come from the root of the repository.
+        let prefix = self.ask("rev-parse", &["--show-prefix"])?;
+        let text = answer(
+            "status",
+            self.git().args(["status", "--porcelain", "--untracked-files=all", "--no-renames", "-z", "."]),
+        )?;
+        let open: BTreeSet<&str> = text.split('\0').filter_map(|line| line.get(3..)?.strip_prefix(&prefix)).collect();
+        Ok(paths.iter().filter(|path| open.contains(path.as_str())).cloned().collect())
     }
 
     /// Commit these paths, as they are now, and nothing else. What is staged of others stays staged.
@@ -267,13 +275,26 @@ impl WorkTree {
     /// # Errors
     /// [`WorkTreeError::Git`] with what Git, or a hook, says.
     pub fn commit(&self, paths: &[String], message: &str) -> Result<CommitId, WorkTreeError> {
+        let failed = |error: std::io::Error| WorkTreeError::Git { operation: "commit", detail: error.to_string() };
         let mut command = self.git();
         if self.ask("var", &["GIT_COMMITTER_IDENT"]).is_err() {
             for (name, value) in [("NAME", "Tagboat"), ("EMAIL", "tagboat@localhost")] {
                 command.env(format!("GIT_AUTHOR_{name}"), value).env(format!("GIT_COMMITTER_{name}"), value);
             }
         }
-        command.args(["commit", "--quiet", "--only", "--cleanup=verbatim", "--message", message, "--"]).args(paths);
+        // A list of files has no limit, a command line has.
+        let mut list = tempfile::NamedTempFile::new().map_err(failed)?;
+        list.write_all(paths.join("\0").as_bytes()).map_err(failed)?;
+        command.args([
+            "commit",
+            "--quiet",
+            "--only",
+            "--cleanup=verbatim",
+            "--message",
+            message,
+            "--pathspec-file-nul",
+        ]);
+        command.arg(format!("--pathspec-from-file={}", list.path().display()));
         answer("commit", &mut command)?;
         let none = || WorkTreeError::Git { operation: "commit", detail: "it made no commit".to_owned() };
         self.head().ok_or_else(none)
@@ -306,9 +327,9 @@ impl<T> Collected<T> {
         self.failed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
     }
 
-    fn fail_walking(&self, root: &Path, error: ignore::Error) {
-        let source = error.into_io_error().unwrap_or_else(|| std::io::Error::other("it cannot be walked through"));
-        self.fail(file_error("read", root, source));
+    fn fail_walking(&self, root: &Path, error: &ignore::Error) {
+        // Its words name the folder.
+        self.fail(file_error("walk through", root, std::io::Error::other(error.to_string())));
     }
 
     fn finish(self) -> Result<Vec<T>, WorkTreeError> {
@@ -343,5 +364,21 @@ fn answer(operation: &'static str, command: &mut Command) -> Result<String, Work
     let failed = |detail: String| WorkTreeError::Git { operation, detail };
     let output = command.output().map_err(|error| failed(format!("it cannot be started: {error}")))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
-    if output.status.success() { Ok(text(&output.stdout)) } else { Err(failed(text(&output.stderr))) }
+    if output.status.success() {
+        return Ok(text(&output.stdout));
+    }
+    let words = text(&output.stderr);
+    // Hooks may stop a commit without a word.
+    Err(failed(if words.is_empty() { format!("it ended with {}", output.status) } else { words }))
 }
+
+/// As far as the process may: who runs it as root in a folder of somebody else leaves it theirs.
+#[cfg(unix)]
+fn keep_owner(path: &Path, metadata: &fs::Metadata) {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    // Where it is not permitted, the file is the process's own, as every new file is.
+    let _ = chown(path, Some(metadata.uid()), Some(metadata.gid()));
+}
+
+#[cfg(not(unix))]
+fn keep_owner(_: &Path, _: &fs::Metadata) {}

@@ -170,7 +170,7 @@ fn look(wanted: Wanted<'_>, bytes: Vec<u8>) -> FoundFile {
     {
         // What else stands in a file of others is theirs.
         found.references.retain(|reference| reference.claimed);
-        found.uneditable.retain(|place| places.iter().any(|claim| place.image.as_ref() == Some(&claim.image)));
+        found.uneditable.retain(|place| place.claimed);
     }
     FoundFile { environment: environment.name.clone(), path: file.path.clone(), bytes, claims, found }
 }

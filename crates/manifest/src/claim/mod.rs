@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::{
     Unreadable,
-    collector::{Finding, Findings},
+    collector::{Finding, Findings, reference},
     find::with_documents,
     names,
     position::Position,
@@ -186,22 +186,9 @@ impl Claimed<'_> {
         at: Position,
         location: &str,
     ) -> Reference {
-        Reference {
-            file: self.file.to_owned(),
-            line: at.line,
-            column: at.column,
-            location: location.to_owned(),
-            format,
-            written_name: self.claim.image.to_string(),
-            image: self.claim.image.clone(),
-            tag,
-            digest,
-            parts,
-            followers: Vec::new(),
-            claimed: true,
-            locked: None,
-            shared_with: Vec::new(),
-        }
+        let (written_name, name) = (self.claim.image.to_string(), self.claim.image.clone());
+        let image = WrittenImage { written_name, name, tag, digest };
+        Reference { claimed: true, ..reference(self.file, format, location, at, image, parts) }
     }
 
     fn push(&mut self, reference: Reference) {
@@ -211,6 +198,6 @@ impl Claimed<'_> {
 
     fn uneditable(&mut self, line: usize, detail: String) {
         let (file, image) = (self.file.to_owned(), Some(self.claim.image.clone()));
-        self.findings.uneditable.push(Uneditable { file, line, image, filled_in: false, detail });
+        self.findings.uneditable.push(Uneditable { file, line, image, claimed: true, filled_in: false, detail });
     }
 }

@@ -114,9 +114,7 @@ impl ValuePath {
         };
         let value = if scalar.is_null() { "" } else { scalar.text.trim_end_matches(['\n', '\r']) }.to_owned();
         let (style, span) = match scalar.style {
-            Style::Plain => (ScalarStyle::Plain, node.span.clone()),
-            Style::SingleQuoted => (ScalarStyle::SingleQuoted, node.span.clone()),
-            Style::DoubleQuoted => (ScalarStyle::DoubleQuoted, node.span.clone()),
+            Style::Plain | Style::SingleQuoted | Style::DoubleQuoted => (scalar.scalar_style(), node.span.clone()),
             Style::Literal | Style::Folded => {
                 let found =
                     source.get(node.span.clone()).and_then(|raw| raw.find(&value)).filter(|_| !value.is_empty());

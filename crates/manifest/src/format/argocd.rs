@@ -28,6 +28,11 @@ impl DocumentFormat for Application {
                 source(mapping, location, collector, Format::ArgocdApplication);
                 true
             });
+            if let Some(patch) = spec.get("templatePatch") {
+                below(location, "templatePatch", |location| {
+                    embedded::document(patch, location, collector, Format::ArgocdApplication);
+                });
+            }
             // Elements of a list generator may carry an image for the template.
             if let Some(generators) = spec.get("generators") {
                 below(location, "generators", |location| {
@@ -110,7 +115,7 @@ fn parameters<'d>(node: &'d Node<'d>, location: &mut String, collector: &mut Col
             None => name.to_owned(),
         };
         let (tag, digest) = (tag.map(|(_, node)| *node), digest.map(|(_, node)| *node));
-        let separate = Separate { written_name, name: name_node.position(), tag, digest };
+        let separate = Separate { written_name, name: name_node, tag, digest };
         below(location, &format!("[{index}].value"), |location| collector.separate(format, separate, location));
     }
 }

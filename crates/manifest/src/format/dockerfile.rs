@@ -6,13 +6,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tagboat_model::{Format, Reference, Uneditable, WrittenImage};
+use tagboat_model::{Format, Uneditable, WrittenImage};
 
 use super::file_name;
 use crate::{
-    collector::{Finding, Findings},
+    collector::{Finding, Findings, reference},
     names,
-    position::Lines,
+    position::{Lines, Position},
     substitution::Text,
 };
 
@@ -21,7 +21,7 @@ pub(crate) fn is_dockerfile(path: &str) -> bool {
     let name = file_name(path);
     ["Dockerfile", "Containerfile"].iter().any(|base| {
         let rest = name.strip_prefix(base);
-        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.') && rest != ".dockerignore")
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '-', '_']) && rest != ".dockerignore")
     }) || name.to_ascii_lowercase().ends_with(".dockerfile")
 }
 
@@ -44,60 +44,74 @@ pub(crate) fn find(file: &str, source: &str) -> Findings {
 fn instructions(source: &str) -> Vec<Text> {
     let mut all = Vec::new();
     let (mut open, mut escape, mut directives) = (Text::default(), '\\', true);
-    let mut heredoc: Option<String> = None;
-    let mut from = 0;
-    for line in source.split_inclusive('\n') {
-        let start = from;
-        from += line.len();
-        let line = line.trim_end_matches(['\n', '\r']);
-        let (line, start) = line.strip_prefix('\u{feff}').map_or((line, start), |rest| (rest, start + 3));
+    let lines: Vec<(usize, &str)> = lines(source).collect();
+    let mut never_ending: HashSet<String> = HashSet::new();
+    let mut next = 0;
+    while let Some((start, line)) = lines.get(next).copied() {
+        next += 1;
         let trimmed = line.trim_start();
-        if let Some(end) = &heredoc {
-            heredoc = (trimmed != end.as_str()).then(|| end.clone());
-            continue;
-        }
         if trimmed.starts_with('#') {
             let directive = trimmed.trim_start_matches(['#', ' ']).split_once('=');
-            if directives && let Some((name, value)) = directive {
-                match name.trim().to_ascii_lowercase().as_str() {
-                    "escape" if value.trim() == "`" => escape = '`',
-                    "syntax" => {
-                        let mut text = Text::default();
-                        text.push_line(line, start);
-                        all.push(text);
-                    }
-                    _ => {}
+            match directive.map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim())) {
+                Some((name, "`")) if directives && name == "escape" => escape = '`',
+                Some((name, _)) if directives && name == "syntax" => {
+                    let mut text = Text::default();
+                    text.push_line(line, start);
+                    all.push(text);
                 }
+                // Directives stand before everything else, also before other comments.
+                Some((name, _)) if directives && matches!(name.as_str(), "escape" | "check") => {}
+                _ => directives = false,
             }
             continue;
         }
         directives = false;
-        let body = line.trim_end();
-        if let Some(continued) = body.strip_suffix(escape) {
+        if let Some(continued) = line.trim_end().strip_suffix(escape) {
             open.push_line(continued, start);
             continue;
         }
         open.push_line(line, start);
-        heredoc = heredoc_of(&open.value());
+        for (word, tabs) in heredocs(&open.value()) {
+            let ends = |(_, line): &(usize, &str)| if tabs { line.trim_start_matches('\t') } else { line } == word;
+            let rest = lines.get(next..).filter(|_| !never_ending.contains(&word)).unwrap_or_default();
+            match rest.iter().position(ends) {
+                Some(length) => next += length + 1,
+                // What does not end is none.
+                None => {
+                    never_ending.insert(word);
+                }
+            }
+        }
         all.push(std::mem::take(&mut open));
     }
     all.push(open);
     all
 }
 
-/// The word that ends the here-document which an instruction begins.
-fn heredoc_of(instruction: &str) -> Option<String> {
-    let takes = ["RUN", "COPY", "ADD"]
-        .iter()
-        .any(|name| instruction.trim_start().get(..name.len()).is_some_and(|start| start.eq_ignore_ascii_case(name)));
-    let (_, rest) = instruction.split_once("<<").filter(|_| takes)?;
-    let word: String = rest
-        .trim_start_matches('-')
-        .trim_start_matches(['"', '\''])
-        .chars()
-        .take_while(|character| character.is_alphanumeric() || *character == '_')
-        .collect();
-    (!word.is_empty()).then_some(word)
+/// Every line with the byte at which it begins, without its end and a mark of the byte order.
+fn lines(source: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut from = 0;
+    source.split_inclusive('\n').map(move |line| {
+        let start = from;
+        from += line.len();
+        let line = line.trim_end_matches(['\n', '\r']);
+        line.strip_prefix('\u{feff}').map_or((start, line), |rest| (start + 3, rest))
+    })
+}
+
+/// The words that end the here-documents which an instruction begins, each with whether tabs before it do not count.
+/// A word of the instruction begins one when it is `[0-9]*<<[-]WORD`, as BuildKit reads it.
+fn heredocs(instruction: &str) -> Vec<(String, bool)> {
+    let mut words = instruction.split_whitespace();
+    let takes = words
+        .next()
+        .is_some_and(|name| ["RUN", "COPY", "ADD"].iter().any(|instruction| name.eq_ignore_ascii_case(instruction)));
+    let heredoc = |word: &str| {
+        let rest = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<")?;
+        let name = rest.strip_prefix('-').unwrap_or(rest).trim_matches(['"', '\'']);
+        (!name.is_empty() && !name.contains('<')).then(|| (name.to_owned(), rest.starts_with('-')))
+    };
+    if takes { words.filter_map(heredoc).collect() } else { Vec::new() }
 }
 
 struct Reader<'d> {
@@ -185,26 +199,17 @@ impl Reader<'_> {
         };
         let Some(parts) = text.parts(&image) else {
             let detail = format!("the version of `{raw}` is put together of several places");
-            self.findings.uneditable.push(Uneditable { file, line, image: Some(image.name), filled_in: false, detail });
+            self.findings.uneditable.push(Uneditable {
+                file,
+                line,
+                image: Some(image.name),
+                claimed: false,
+                filled_in: false,
+                detail,
+            });
             return;
         };
-        let WrittenImage { written_name, name, tag, digest } = image;
-        let mut reference = Reference {
-            file,
-            line,
-            column: 1,
-            location: location.to_owned(),
-            format: Format::Dockerfile,
-            written_name,
-            image: name,
-            tag,
-            digest,
-            parts,
-            followers: Vec::new(),
-            claimed: false,
-            locked: None,
-            shared_with: Vec::new(),
-        };
+        let mut reference = reference(&file, Format::Dockerfile, location, Position { line, column: 1 }, image, parts);
         if let Some(at) = reference.scalars().first().map(|scalar| self.lines.position(scalar.span.start)) {
             (reference.line, reference.column) = (at.line, at.column);
         }

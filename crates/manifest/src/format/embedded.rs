@@ -1,15 +1,16 @@
 //! YAML and JSON inside of YAML: patches in a kustomization, Helm values in an Argo CD application or a k3s `HelmChart`,
 //! files in a ConfigMap.
 //!
-//! Read where the text stands byte for byte in the file: in a literal block (`|`). The indentation of the block is
-//! indentation of what is inside too, so it is read in place and its scalars have spans in the file.
+//! Read where the text stands byte for byte in the file: in a literal block (`|`), or in one line without escapes. The
+//! indentation of a block is indentation of what is inside too, so it is read in place and its scalars have spans in the
+//! file.
 
 use tagboat_model::Format;
 
 use super::{below, manifest, step};
 use crate::{
     collector::Collector,
-    yaml::{Node, Origin, Style},
+    yaml::{Node, Origin, ScalarNode, Style},
 };
 
 /// `patches`, `patchesStrategicMerge`, `patchesJson6902`: text in a block, or objects as they are.
@@ -49,26 +50,32 @@ pub(super) fn values_of_chart<'d>(root: &'d Node<'d>, location: &mut String, col
     }
 }
 
-/// The references of a document that stands in a literal block. What is written otherwise, or is no YAML, is reported
-/// when it seems to name an image.
+/// The references of a document that stands in a scalar. What is written so that its bytes differ from what it says, or is
+/// no YAML, is reported when it seems to name an image.
 pub(super) fn document(node: &Node<'_>, location: &str, collector: &mut Collector<'_>, format: Format) {
     let Some(scalar) = node.scalar() else { return };
-    if scalar.style != Style::Literal {
-        // Short texts that are no documents, as the path of a patch file.
-        if scalar.text.contains('\n') && scalar.text.contains("image") {
-            collector.cannot_read(
-                node.line,
-                &scalar.text,
-                "it holds YAML in a scalar whose bytes differ from what it says; write it as a block (`|`)",
-            );
-        }
-        return;
-    }
-    let source = collector.source();
-    let start = source.get(..node.span.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
-    let Some(text) = source.get(start..node.span.end) else { return };
-    let origin = Origin { byte: start, line: node.line.saturating_sub(1) };
+    let Some((start, end, origin)) = bytes(node, scalar, collector.source()) else {
+        // Short texts that are no documents, as the path of a patch file, name nothing.
+        let why = "it holds YAML in a scalar whose bytes differ from what it says; write it as a block (`|`)";
+        return collector.cannot_read(node.line, &scalar.text, why);
+    };
+    let Some(text) = collector.source().get(start..end) else { return };
     if collector.nested(text, origin, location, format).is_err() {
-        collector.cannot_read(node.line, &scalar.text, "the text in this block is not YAML (a template?)");
+        collector.cannot_read(node.line, &scalar.text, "the text in it is not YAML");
     }
+}
+
+/// Where the text of a scalar stands byte for byte: in a literal block, or in one line without escapes.
+fn bytes(node: &Node<'_>, scalar: &ScalarNode<'_>, source: &str) -> Option<(usize, usize, Origin)> {
+    if scalar.style == Style::Literal {
+        let start = source.get(..node.span.start)?.rfind('\n').map_or(0, |newline| newline + 1);
+        return Some((start, node.span.end, Origin { byte: start, line: node.line.saturating_sub(1), column: 0 }));
+    }
+    let quote = usize::from(matches!(scalar.style, Style::SingleQuoted | Style::DoubleQuoted));
+    let (start, end) = (node.span.start + quote, node.span.end.checked_sub(quote)?);
+    let as_written = source.get(start..end)? == scalar.text && !scalar.text.contains('\n');
+    // A word is the name of a file, or nothing at all.
+    let document = scalar.text.contains(['{', '[']) && !scalar.text.starts_with("{{");
+    let origin = Origin { byte: start, line: node.line.saturating_sub(1), column: node.column - 1 + quote };
+    (as_written && document).then_some((start, end, origin))
 }

@@ -47,7 +47,7 @@ impl DocumentFormat for OciRepository {
         let Some(name) = url.text().and_then(|text| text.strip_prefix("oci://")) else { return };
         let Some(reference) = root.at(&["spec", "ref"]).map(|node| collector.resolve(node)) else { return };
         let (tag, digest) = (collector.get(reference, "tag"), collector.get(reference, "digest"));
-        let separate = Separate { written_name: name.to_owned(), name: url.position(), tag, digest };
+        let separate = Separate { written_name: name.to_owned(), name: url, tag, digest };
         let key = if tag.is_some() { "spec.ref.tag" } else { "spec.ref.digest" };
         below(location, key, |location| collector.separate(Format::FluxOciRepository, separate, location));
     }

@@ -27,7 +27,7 @@ pub(super) fn find<'d>(mapping: &'d Node<'d>, location: &mut String, collector: 
         _ => name.to_owned(),
     };
     let node = |key: Option<&str>| key.and_then(|key| collector.get(mapping, key));
-    let separate = Separate { written_name, name: name_node.position(), tag: node(tag_key), digest: node(digest_key) };
+    let separate = Separate { written_name, name: name_node, tag: node(tag_key), digest: node(digest_key) };
     let key = tag_key.or(digest_key).unwrap_or("tag");
     below(location, key, |location| collector.separate(format, separate, location));
 }
@@ -48,7 +48,8 @@ fn name<'d>(mapping: &'d Node<'d>, location: &str, collector: &Collector<'d>) ->
         Some((node, node.text().filter(|text| !text.is_empty())?))
     };
     let last = location.rsplit('.').next().unwrap_or(location).to_ascii_lowercase();
-    let is_image = || last.ends_with("image") || location.split('.').any(|step| step.eq_ignore_ascii_case("images"));
+    let is_image =
+        || last.ends_with("image") || location.split(['.', '[']).any(|step| step.eq_ignore_ascii_case("images"));
     // A version beside an image that has one already is somebody else's.
     let bare = |(_, text): &(&Node<'_>, &str)| {
         !text.contains('@') && !text.rsplit('/').next().is_some_and(|last| last.contains(':'))
@@ -56,5 +57,6 @@ fn name<'d>(mapping: &'d Node<'d>, location: &str, collector: &Collector<'d>) ->
     text("repository")
         .or_else(|| text("name").filter(|_| is_image() && collector.get(mapping, "tag").is_some()))
         .or_else(|| text("image"))
+        .or_else(|| text("imageRepository"))
         .filter(bare)
 }

@@ -15,13 +15,21 @@ pub(crate) struct Kustomization;
 
 impl DocumentFormat for Kustomization {
     fn applies(&self, file: &str, root: &Node<'_>) -> bool {
-        let own = root.text_at(&["apiVersion"]).is_some_and(|version| version.starts_with("kustomize.config.k8s.io/"));
-        own || matches!(file_name(file), "kustomization.yaml" | "kustomization.yml" | "Kustomization")
+        // The file may hold other objects too; one without a version is its own.
+        if let Some(version) = root.text_at(&["apiVersion"]) {
+            return version.starts_with("kustomize.config.k8s.io/");
+        }
+        matches!(file_name(file), "kustomization.yaml" | "kustomization.yml" | "Kustomization")
     }
 
     fn find<'d>(&self, root: &'d Node<'d>, location: &mut String, collector: &mut Collector<'d>) {
         images(root, location, collector, Format::Kustomization);
         embedded::patches(root, location, collector);
+        for key in ["configMapGenerator", "secretGenerator"] {
+            if let Some(generators) = root.get(key) {
+                below(location, key, |location| manifest::walk(generators, location, collector, Format::Kustomization));
+            }
+        }
         for (index, chart) in root.get("helmCharts").map(Node::items).unwrap_or_default().iter().enumerate() {
             if let Some(values) = chart.get("valuesInline") {
                 below(location, &format!("helmCharts[{index}].valuesInline"), |location| {
@@ -44,7 +52,7 @@ pub(super) fn images<'d>(parent: &'d Node<'d>, location: &mut String, collector:
         let Some((node, written_name)) = name("newName").or_else(|| name("name")) else { continue };
         let (tag, digest) = (collector.get(entry, "newTag"), collector.get(entry, "digest"));
         let key = if tag.is_some() || digest.is_none() { "newTag" } else { "digest" };
-        let separate = Separate { written_name: written_name.to_owned(), name: node.position(), tag, digest };
+        let separate = Separate { written_name: written_name.to_owned(), name: node, tag, digest };
         below(location, &format!("images[{index}]"), |location| {
             below(location, key, |location| collector.separate(format, separate, location));
         });

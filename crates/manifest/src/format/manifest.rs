@@ -43,6 +43,7 @@ pub(super) fn walk<'d>(node: &'d Node<'d>, location: &mut String, collector: &mu
             keys(mapping, location, collector, format);
             helm_values::find(mapping, location, collector, format);
             variable(mapping, location, collector, format);
+            assignments(mapping, location, collector, format);
         }
         true
     });
@@ -54,6 +55,8 @@ fn keys<'d>(mapping: &'d Node<'d>, location: &mut String, collector: &mut Collec
         let written = match key {
             "image" if helm_values::is_separate(mapping, location, collector) => continue,
             "image" => Written::Anyhow,
+            // A repository with a version in it, where no other key says one.
+            "repository" if value.text().is_some_and(|text| text.contains(':')) => Written::WithVersion,
             "images" => {
                 below(location, key, |location| images(value, location, collector, format));
                 continue;
@@ -115,5 +118,23 @@ fn variable<'d>(mapping: &'d Node<'d>, location: &mut String, collector: &mut Co
         below(location, "value", |location| {
             collector.whole(format, collector.resolve(value), location, Written::WithVersion);
         });
+    }
+}
+
+/// Lists of `WEB_IMAGE=name:tag`, as in Compose files and generators of kustomizations.
+fn assignments<'d>(mapping: &'d Node<'d>, location: &mut String, collector: &mut Collector<'d>, format: Format) {
+    for (key, value) in mapping.pairs() {
+        for (index, item) in value.items().iter().enumerate() {
+            let assigned = item.text().and_then(|text| text.split_once('='));
+            let Some((name, image)) = assigned.filter(|(name, _)| name.split('_').any(|word| word == "IMAGE")) else {
+                continue;
+            };
+            if image.contains([':', '@']) {
+                let range = name.len() + 1..name.len() + 1 + image.len();
+                below(location, &format!("{}[{index}]", step(key)), |location| {
+                    collector.part_of(format, item, range, location);
+                });
+            }
+        }
     }
 }

@@ -22,6 +22,9 @@ use crate::{
     yaml::{Node, Value},
 };
 
+/// Keys are told in whole up to this length.
+const LONGEST_STEP: usize = 120;
+
 /// One way to name images in a document of YAML or JSON.
 trait DocumentFormat: Sync {
     /// Whether a document of the file of this name is written in it.
@@ -110,6 +113,10 @@ fn below(location: &mut String, step: &str, act: impl FnOnce(&mut String)) {
 
 /// A key as a step of a location: with a dot in it, so that it cannot be taken for two.
 fn step(key: &str) -> Cow<'_, str> {
+    if key.len() > LONGEST_STEP {
+        let start: String = key.chars().take(LONGEST_STEP / 4).collect();
+        return Cow::Owned(format!("[{:?}]", format!("{start}…")));
+    }
     if key.contains(['.', '[', ']', ' ', '"']) { Cow::Owned(format!("[{key:?}]")) } else { Cow::Borrowed(key) }
 }
 

@@ -10,4 +10,4 @@ mod tree;
 
 pub(crate) use content::{Content, content};
 pub(crate) use parse::{Origin, read};
-pub(crate) use tree::{Anchors, Documents, Node, ScalarNode, Style, Value};
+pub(crate) use tree::{Anchors, Documents, Node, Repeated, ScalarNode, Style, Value};

@@ -1,10 +1,13 @@
 //! From text to trees.
 
-use std::{collections::HashSet, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle, options};
 
-use super::tree::{Anchor, Comment, Documents, Node, ScalarNode, Style, Value};
+use super::tree::{Anchor, Comment, Documents, Node, Repeated, ScalarNode, Style, Value};
 use crate::Unreadable;
 
 /// Deeper nesting is refused: no manifest needs it, and it is what bombs are made of.
@@ -19,6 +22,8 @@ const LONGEST_KEY: usize = 64 * 1024;
 pub(crate) struct Origin {
     pub(crate) byte: usize,
     pub(crate) line: usize,
+    /// Of its first line.
+    pub(crate) column: usize,
 }
 
 /// What is being built: a mapping with the key that waits for its value, or a sequence.
@@ -72,19 +77,19 @@ impl<'t> Builder<'t> {
                 self.stack.push(Open::Sequence { node });
                 None
             }
-            Event::MappingEnd | Event::SequenceEnd => self.close(span)?,
+            Event::MappingEnd | Event::SequenceEnd => self.close(span),
             Event::Alias(number) => {
                 let node = self.node(span, 0, Value::Alias(number));
                 self.documents.aliases.push((number, node.line));
                 Some(node)
             }
             Event::Scalar(text, style, anchor, tag) => {
-                let is_string =
-                    tag.as_ref().is_none_or(|tag| matches!(tag.core_suffix(), Some("str")) || tag.suffix().is_empty());
-                let typed_from =
-                    span.tag_span().and_then(|tag| tag.byte_range()).map(|tag| tag.start + self.origin.byte);
-                let typed_from = typed_from.filter(|_| !is_string);
-                Some(self.scalar(span, anchor, ScalarNode { text, style: own_style(style), typed_from }))
+                // Tags of applications (`!override`) say nothing of the kind of value and stay.
+                let is_other = tag.as_ref().and_then(|tag| tag.core_suffix()).is_some_and(|suffix| suffix != "str");
+                let tag_at = span.tag_span().and_then(|tag| tag.byte_range()).map(|tag| tag.start + self.origin.byte);
+                let typed_from = tag_at.filter(|_| is_other);
+                let style = own_style(style);
+                Some(self.scalar(span, anchor, ScalarNode { text, style, typed_from, in_json: false }))
             }
             Event::Comment(..) => {
                 let span = self.bytes(span);
@@ -96,34 +101,27 @@ impl<'t> Builder<'t> {
         if self.stack.len() > DEEPEST {
             return Err(Unreadable::TooDeep { limit: DEEPEST });
         }
-        match complete {
-            Some(complete) => {
-                self.place(complete);
-                Ok(())
-            }
-            None => Ok(()),
+        if let Some(complete) = complete {
+            self.place(complete);
         }
+        Ok(())
     }
 
-    fn close(&mut self, span: &Span) -> Result<Option<Node<'t>>, Unreadable> {
-        let Some(Open::Mapping { mut node, .. } | Open::Sequence { mut node }) = self.stack.pop() else {
-            return Ok(None);
-        };
+    fn close(&mut self, span: &Span) -> Option<Node<'t>> {
+        let (Open::Mapping { mut node, .. } | Open::Sequence { mut node }) = self.stack.pop()?;
         node.span.end = self.bytes(span).end;
         if node.anchor != 0 {
             self.documents.anchors.push(Anchor { number: node.anchor, span: node.span.clone() });
         }
-        if !self.templated
-            && let Some((key, line)) = repeated(&node)
-        {
-            return Err(Unreadable::DuplicateKey { key, line });
+        if !self.templated {
+            repeated(&node, &mut self.documents.repeated);
         }
-        Ok(Some(node))
+        Some(node)
     }
 
     /// Put a complete node where it belongs: as key or value of the open mapping, item of the open sequence,
     /// or as a document of its own.
-    fn place(&mut self, complete: Node<'t>) {
+    fn place(&mut self, mut complete: Node<'t>) {
         match self.stack.last_mut() {
             None => self.documents.roots.push(complete),
             Some(Open::Sequence { node }) => {
@@ -134,7 +132,11 @@ impl<'t> Builder<'t> {
             Some(Open::Mapping { node, key }) => match key.take() {
                 None => *key = Some(complete),
                 Some(key) => {
-                    if let Value::Mapping { pairs, .. } = &mut node.value {
+                    if let Value::Mapping { pairs, flow } = &mut node.value {
+                        let quoted = key.scalar().is_some_and(|key| key.style == Style::DoubleQuoted);
+                        if let (true, Value::Scalar(scalar)) = (*flow && quoted, &mut complete.value) {
+                            scalar.in_json = true;
+                        }
                         pairs.push((key, complete));
                     }
                 }
@@ -152,7 +154,8 @@ impl<'t> Builder<'t> {
 
     fn node(&self, span: &Span, anchor: usize, value: Value<'t>) -> Node<'t> {
         let line = span.start.line() + self.origin.line;
-        Node { line, column: span.start.col() + 1, span: self.bytes(span), anchor, value }
+        let shift = if span.start.line() == 1 { self.origin.column } else { 0 };
+        Node { line, column: span.start.col() + 1 + shift, span: self.bytes(span), anchor, value }
     }
 
     /// Input is a `str`, for which the parser always knows byte offsets.
@@ -162,21 +165,35 @@ impl<'t> Builder<'t> {
     }
 }
 
-/// The first key that stands in a mapping a second time; readers differ in which one counts.
-fn repeated(mapping: &Node<'_>) -> Option<(String, usize)> {
-    let Value::Mapping { pairs, .. } = &mapping.value else { return None };
-    let keys = || pairs.iter().filter_map(|(key, _)| Some((key.scalar()?.text.as_ref(), key.line)));
-    let counts = |key: &str| key != "<<";
-    let second = if pairs.len() < MANY_KEYS {
-        keys()
-            .enumerate()
-            .find(|(index, (key, _))| counts(key) && keys().take(*index).any(|(other, _)| other == *key))
-            .map(|(_, it)| it)
+/// Note the values of keys that stand in a mapping more than once.
+fn repeated(mapping: &Node<'_>, repeated: &mut Vec<Repeated>) {
+    let Value::Mapping { pairs, .. } = &mapping.value else { return };
+    let keys = || pairs.iter().filter_map(|(key, _)| Some(key.scalar()?.text.as_ref())).filter(|key| *key != "<<");
+    let twice = if pairs.len() < MANY_KEYS {
+        keys().enumerate().any(|(index, key)| keys().take(index).any(|other| other == key))
     } else {
         let mut seen: HashSet<&str> = HashSet::with_capacity(pairs.len());
-        keys().find(|(key, _)| counts(key) && !seen.insert(key))
+        keys().any(|key| !seen.insert(key))
     };
-    second.map(|(key, line)| (key.to_owned(), line))
+    if !twice {
+        return;
+    }
+    let mut lines: HashMap<&str, (usize, usize)> = HashMap::new();
+    for (key, _) in pairs {
+        if let Some(scalar) = key.scalar() {
+            let (count, line) = lines.entry(scalar.text.as_ref()).or_default();
+            *count += 1;
+            if *count == 2 {
+                *line = key.line;
+            }
+        }
+    }
+    for (key, value) in pairs {
+        let Some(text) = key.scalar().map(|scalar| scalar.text.as_ref()).filter(|text| *text != "<<") else { continue };
+        if let Some((2.., line)) = lines.get(text).copied() {
+            repeated.push(Repeated { span: value.span.clone(), key: text.to_owned(), line });
+        }
+    }
 }
 
 fn own_style(style: ScalarStyle) -> Style {

@@ -2,6 +2,8 @@
 
 use std::{borrow::Cow, ops::Range};
 
+use tagboat_model::ScalarStyle;
+
 use crate::position::Position;
 
 /// Aliases are followed this far: a merge of a merge of a merge is the most that people write.
@@ -17,6 +19,17 @@ pub(crate) struct Documents<'t> {
     /// Number of the anchor and line of every alias.
     pub(crate) aliases: Vec<(usize, usize)>,
     pub(crate) comments: Vec<Comment>,
+    /// Values of keys that stand in a mapping more than once; readers differ in which one counts.
+    pub(crate) repeated: Vec<Repeated>,
+}
+
+/// A value whose key stands in its mapping more than once.
+#[derive(Debug)]
+pub(crate) struct Repeated {
+    pub(crate) span: Range<usize>,
+    pub(crate) key: String,
+    /// The line of the second one.
+    pub(crate) line: usize,
 }
 
 /// A node with a name (`&name`), which aliases repeat.
@@ -56,8 +69,10 @@ pub(crate) enum Value<'t> {
 pub(crate) struct ScalarNode<'t> {
     pub(crate) text: Cow<'t, str>,
     pub(crate) style: Style,
-    /// Where its YAML tag (`!!int`) begins, unless that is `!!str` or `!`.
+    /// Where its YAML tag begins, when that is one of YAML's own for something else than text (`!!int`).
     pub(crate) typed_from: Option<usize>,
+    /// Whether it is a value beside a quoted key in braces, as in JSON.
+    pub(crate) in_json: bool,
 }
 
 /// How a scalar is written.
@@ -126,6 +141,22 @@ impl<'t> Node<'t> {
 }
 
 impl ScalarNode<'_> {
+    /// How it is written afterwards: a number in JSON becomes a text there.
+    pub(crate) fn scalar_style(&self) -> ScalarStyle {
+        match self.style {
+            Style::Plain if self.in_json && self.is_literal() => ScalarStyle::DoubleQuoted,
+            Style::Plain => ScalarStyle::Plain,
+            Style::SingleQuoted => ScalarStyle::SingleQuoted,
+            Style::DoubleQuoted => ScalarStyle::DoubleQuoted,
+            Style::Literal | Style::Folded => ScalarStyle::Text,
+        }
+    }
+
+    /// Whether it is all that JSON has without quotes.
+    fn is_literal(&self) -> bool {
+        matches!(self.text.as_ref(), "null" | "true" | "false") || self.text.parse::<f64>().is_ok()
+    }
+
     pub(crate) fn is_null(&self) -> bool {
         self.style == Style::Plain && matches!(self.text.as_ref(), "" | "~" | "null" | "Null" | "NULL")
     }

@@ -31,7 +31,6 @@ pub(crate) fn run(arguments: &References) -> Result<Code, Failure> {
         files.iter_mut().for_each(|file| file.keep(image));
         files.retain(|file| !file.is_empty());
     }
-    let count: usize = files.iter().map(|file| file.found.references.len() + file.lonely_markers().count()).sum();
     match arguments.output {
         Output::Json => {
             let references: Vec<Value> = files.iter().flat_map(FileReferences::in_json).collect();
@@ -41,7 +40,7 @@ pub(crate) fn run(arguments: &References) -> Result<Code, Failure> {
         }
         Output::Text => files.iter().flat_map(FileReferences::in_words).for_each(output::line),
     }
-    Ok(if count == 0 { Code::Nothing } else { Code::Ok })
+    Ok(if files.is_empty() { Code::Nothing } else { Code::Ok })
 }
 
 /// Files that cannot be read are told when they name an image by the look of their words.

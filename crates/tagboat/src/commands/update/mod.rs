@@ -136,7 +136,7 @@ fn unreadable(path: &str, bytes: &[u8], why: &Unreadable, request: &Request) -> 
     for (policy, image) in request.markers.iter().filter(|(policy, _)| named(policy)) {
         let detail = format!("a marker of {policy} may be in it, but the file cannot be read: {why}");
         let (file, image) = (path.to_owned(), Some(image.name.clone()));
-        uneditable.push(Uneditable { file, line: why.line(), image, filled_in: false, detail });
+        uneditable.push(Uneditable { file, line: why.line(), image, claimed: false, filled_in: false, detail });
     }
     tagboat_manifest::Update { uneditable, ..tagboat_manifest::Update::default() }
 }
@@ -146,12 +146,22 @@ fn memchr_contains(bytes: &[u8], text: &str) -> bool {
 }
 
 fn write(tree: &WorkTree, updates: &[FileUpdate]) -> Result<(), Failure> {
-    for FileUpdate { file, update, .. } in updates {
-        if let Some(bytes) = &update.bytes {
-            tree.write(file, bytes).map_err(|error| work_tree::failed(&error))?;
+    for FileUpdate { file, before, update } in updates {
+        if let Some(after) = &update.bytes {
+            tree.replace(file, before, after).map_err(|error| work_tree::failed(&error))?;
         }
     }
     Ok(())
+}
+
+/// Put back what was before, where nobody wrote anything else since.
+fn take_back(tree: &WorkTree, updates: &[FileUpdate]) {
+    for FileUpdate { file, before, update } in updates {
+        if let Some(after) = &update.bytes {
+            // The reason why is told already; a file that cannot be put back shows in `git status`.
+            let _ = tree.replace(file, after, before);
+        }
+    }
 }
 
 /// Write and commit image after image, so that `git revert` takes back one thing.
@@ -186,7 +196,8 @@ fn commit(
         let Some(image) = request.image(source).filter(|_| !paths.is_empty()) else { continue };
         write(tree, &step)?;
         let message = message(scope, image, &step);
-        commits.push(tree.commit(&paths, &message).map_err(failed)?);
+        let commit = tree.commit(&paths, &message);
+        commits.push(commit.inspect_err(|_| take_back(tree, &step)).map_err(failed)?);
     }
     Ok(commits)
 }
