@@ -270,6 +270,10 @@ fn commit_makes_one_commit_for_each_image_and_nothing_else() {
     assert!(code == 1 && error.contains("not a git repository"), "{error}");
     let (code, _, error) = run(&["--env", "staging", "--image", &web]);
     assert!(code == 2 && error.contains("has no environment `staging` (there are: dev, prod)"), "{error}");
+    let elsewhere = read(path, ".tagboat.yaml").replace("paths: [prod],", "branch: release,");
+    write(path, &[(".tagboat.yaml", &elsewhere)]);
+    let (code, _, error) = run(&["--env", "prod", "--image", &web]);
+    assert!(code == 2 && error.contains("`prod` lives on branch release, and this work tree is on main"), "{error}");
 }
 
 #[test]
@@ -286,6 +290,11 @@ fn changes_that_belong_together_are_made_together_or_not_at_all() {
     let (code, answer) =
         in_json(folder.path(), &[&["update", "--marker", "ns:p=ghcr.io/new/web:3.0"][..], &images].concat());
     assert_eq!((code, answer["refused"].as_array().unwrap().len(), &answer["updated"]), (4, 4, &json!([])), "{answer}");
+    // One request is served already, another wants something else.
+    write(folder.path(), &[("b.yaml", "image: ghcr.io/acme/web:1.5.0 # {\"$imagepolicy\": \"ns:p\"}\n")]);
+    let both = ["update", "b.yaml", "--image", "ghcr.io/acme/web:1.5.0", "--marker", "ns:p=ghcr.io/acme/web:1.6.0"];
+    let (code, answer) = in_json(folder.path(), &both);
+    assert_eq!((code, &answer["updated"]), (4, &json!([])), "{answer}");
     // The same tag with another digest is another version.
     let marker = format!("ns:p=ghcr.io/old/web:1.0@{NEW_DIGEST}");
     let (code, _) = in_json(folder.path(), &["update", "kustomization.yaml", "--marker", &marker]);

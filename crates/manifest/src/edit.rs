@@ -3,7 +3,11 @@
 use tagboat_model::{Digest, Edit, Parts, Pin, Reference, Scalar, ScalarStyle, Tag, Version};
 use thiserror::Error;
 
-use crate::{Claim, prove, quote};
+use crate::{
+    Claim,
+    prove::{Edited, prove},
+    quote,
+};
 
 /// Why an edit is not made.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -158,6 +162,6 @@ pub(crate) fn splice(
         inserted = Some(edit.span.start);
     }
     after.push_str(before.get(copied..).unwrap_or_default());
-    prove::prove(path, before, &after, &edits, claims, names)?;
+    prove(&Edited { path, before, after: &after, edits: &edits, claims, names })?;
     Ok(after.into_bytes())
 }

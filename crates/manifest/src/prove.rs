@@ -15,24 +15,30 @@ use crate::{
     yaml::{self, Content, template},
 };
 
-pub(crate) fn prove(
-    path: &str,
-    before: &str,
-    after: &str,
-    edits: &[Edit],
-    claims: &[&Claim],
-    names: Names,
-) -> Result<(), Refusal> {
+/// A file before and after.
+pub(crate) struct Edited<'e> {
+    pub(crate) path: &'e str,
+    pub(crate) before: &'e str,
+    pub(crate) after: &'e str,
+    /// What was put in, in the order of the file.
+    pub(crate) edits: &'e [Edit],
+    /// What image entries say of places in it.
+    pub(crate) claims: &'e [&'e Claim],
+    pub(crate) names: Names,
+}
+
+pub(crate) fn prove(edited: &Edited<'_>) -> Result<(), Refusal> {
+    let Edited { path, before, after, edits, .. } = edited;
     if edits.is_empty() {
         return Ok(());
     }
     if claim::is_toml(path) {
         claim::prove_toml(before, after, edits)?;
     } else if find::is_candidate(path) && !format::is_dockerfile(path) {
-        same_documents(before, after, edits, claims)?;
+        same_documents(edited)?;
         still_json(path, before, after)?;
     }
-    same_references(path, before, after, edits, claims, names)
+    same_references(edited)
 }
 
 fn differs() -> Refusal {
@@ -47,7 +53,8 @@ fn contents(text: &str) -> Result<Vec<Content>, Refusal> {
 
 /// Everything but the edited scalars says the same, and those say what was put in. An insertion adds its own keys and
 /// value, and nothing else.
-fn same_documents(before: &str, after: &str, edits: &[Edit], claims: &[&Claim]) -> Result<(), Refusal> {
+fn same_documents(edited: &Edited<'_>) -> Result<(), Refusal> {
+    let Edited { before, after, edits, claims, .. } = *edited;
     let (old, new) = (contents(before)?, contents(after)?);
     let mut new = new.into_iter();
     let mut done = 0;
@@ -182,14 +189,8 @@ fn unquoted(text: &str) -> &str {
 }
 
 /// The same places name the same images; versions differ only where an edit was. What an insertion brought is new.
-fn same_references(
-    path: &str,
-    before: &str,
-    after: &str,
-    edits: &[Edit],
-    claims: &[&Claim],
-    names: Names,
-) -> Result<(), Refusal> {
+fn same_references(edited: &Edited<'_>) -> Result<(), Refusal> {
+    let Edited { path, before, after, edits, claims, names } = *edited;
     let look = |text: &str| find(path, text.as_bytes(), claims).map_err(|unreadable| Refusal(unreadable.to_string()));
     let (old, new) = (look(before)?.references, look(after)?.references);
     let spans: Vec<Range<usize>> = edits.iter().map(|edit| edit.span.clone()).collect();

@@ -3,7 +3,7 @@
 //! Everything that can be edited safely is; everything else is told with its reason, and does not stop the rest.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt,
     ops::Range,
 };
@@ -128,8 +128,8 @@ pub struct Update {
     pub uneditable: Vec<Uneditable>,
 }
 
-/// Bring a file to what is asked for. `only_claimed` leaves everything alone but the places of `claims`. Only changes whose source is `active` are made; the others are still looked at, so
-/// that two that speak of the same bytes are told.
+/// Bring a file to what is asked for. `only_claimed` leaves everything alone but the places of `claims`. Only changes whose
+/// source is `active` are made; the others are still looked at, so that two that speak of the same bytes are told.
 ///
 /// # Errors
 /// [`Unreadable`] when the file cannot be read as what its name says.
@@ -147,12 +147,13 @@ pub fn update(
         found.uneditable.retain(|place| place.claimed);
     }
     let marked = if request.markers.is_empty() || only_claimed { Vec::new() } else { markers(bytes)? };
-    let mut planned = Planned { path, request, update: Update::default(), marked: HashMap::new() };
+    let mut planned =
+        Planned { path, request, update: Update::default(), marked: HashMap::new(), kept: HashSet::new() };
     planned.uneditable(&found);
     planned.references(&found);
     planned.marked(&found, &marked);
     planned.stale_digests(&found);
-    planned.conflicts();
+    planned.conflicts(&found);
     let Planned { mut update, .. } = planned;
     update.changes.retain(|change| active(change.source));
     update.changes.sort_by_key(|change| (change.line, change.column));
@@ -166,6 +167,8 @@ struct Planned<'r> {
     update: Update,
     /// What markers of tags and names ask for, by where the value begins.
     marked: HashMap<usize, NewImage>,
+    /// Where values begin that say what is asked for already.
+    kept: HashSet<usize>,
 }
 
 impl Planned<'_> {
@@ -186,7 +189,10 @@ impl Planned<'_> {
             let Some((index, image)) = asked.filter(|(_, image)| reference.is_versioned(image.pin)) else { continue };
             let alone = Reference { shared_with: self.still_shared(reference, image), ..reference.clone() };
             match rewrite(&alone, image.version(), image.pin) {
-                Ok(edits) if edits.is_empty() => self.update.current += 1,
+                Ok(edits) if edits.is_empty() => {
+                    self.update.current += 1;
+                    self.kept.extend(kept(reference, image));
+                }
                 Ok(edits) => {
                     let (tag, digest) = reference.wanted(image.pin);
                     let to = in_words(tag.then_some(&image.tag), image.digest.as_ref().filter(|_| digest));
@@ -227,7 +233,10 @@ impl Planned<'_> {
                 self.marked.insert(scalar.span.start, image.clone());
             }
             match self.marker_edit(&by_start, place, image) {
-                Ok(None) => self.update.current += 1,
+                Ok(None) => {
+                    self.update.current += 1;
+                    self.kept.extend(place.scalar.iter().map(|scalar| scalar.span.start));
+                }
                 Ok(Some(change)) => self.update.changes.push(Change { source: Source::Marker(index), ..change }),
                 Err(refusal) => self.refuse(place.line, Some(image.name.clone()), refusal),
             }
@@ -302,16 +311,14 @@ impl Planned<'_> {
         self.update.changes.retain(|change| !change.edits.iter().any(|edit| stale.contains(&edit.span.start)));
     }
 
-    /// Two changes that put different texts in the same place: neither is made.
-    fn conflicts(&mut self) {
-        let mut places: Vec<(Range<usize>, &str, usize)> = Vec::new();
-        for (index, change) in self.update.changes.iter().enumerate() {
-            places.extend(change.edits.iter().map(|edit| (edit.span.clone(), edit.text.as_str(), index)));
-        }
-        places.sort_by_key(|(span, ..)| (span.start, span.end));
-        let mut in_conflict: BTreeSet<usize> = BTreeSet::new();
+    /// Two requests that want different values in the same place: neither is served, nor any part of what belongs to it.
+    fn conflicts(&mut self, found: &Found) {
+        let edits = self.update.changes.iter().flat_map(|change| &change.edits);
+        let mut places: Vec<(Range<usize>, &str)> = edits.map(|edit| (edit.span.clone(), edit.text.as_str())).collect();
+        places.sort_by_key(|(span, _)| (span.start, span.end));
+        let mut disputed: HashSet<usize> = HashSet::new();
         let mut from = 0;
-        while let Some((first, text, _)) = places.get(from) {
+        while let Some((first, text)) = places.get(from) {
             let (mut end, mut cluster) = (first.end, Vec::new());
             for place in places.get(from..).unwrap_or_default() {
                 if place.0.start >= end && place.0.start != first.start {
@@ -320,20 +327,37 @@ impl Planned<'_> {
                 end = end.max(place.0.end);
                 cluster.push(place);
             }
-            if cluster.iter().any(|(span, other, _)| span != first || other != text) {
-                in_conflict.extend(cluster.iter().map(|(.., index)| *index));
+            if self.kept.contains(&first.start) || cluster.iter().any(|(span, other)| span != first || other != text) {
+                disputed.extend(cluster.iter().map(|(span, _)| span.start));
             }
             from += cluster.len().max(1);
         }
+        for reference in &found.references {
+            let starts = || reference.scalars().into_iter().map(|scalar| scalar.span.start).chain(reference.name_at);
+            if starts().any(|start| disputed.contains(&start)) {
+                disputed.extend(starts());
+            }
+        }
         let changes = std::mem::take(&mut self.update.changes);
-        for (index, change) in changes.into_iter().enumerate() {
-            if !in_conflict.contains(&index) {
+        for change in changes {
+            if !change.edits.iter().any(|edit| disputed.contains(&edit.span.start)) {
                 self.update.changes.push(change);
                 continue;
             }
             let image = self.request.image(change.source).map(|image| image.name.clone());
-            let detail = format!("two requests want different values here, this one `{}`", change.to);
+            let detail = format!("two requests want different values here, one of them `{}`", change.to);
             self.refuse(change.line, image, detail);
+        }
+    }
+}
+
+/// Where the values begin that a request speaks of, in a reference that says them already.
+fn kept(reference: &Reference, image: &NewImage) -> Vec<usize> {
+    match &reference.parts {
+        Parts::Whole(scalar) | Parts::Joined(scalar) => vec![scalar.span.start],
+        Parts::Split { tag, digest } => {
+            let digest = digest.as_ref().filter(|_| image.digest.is_some());
+            tag.iter().chain(digest).map(|scalar| scalar.span.start).collect()
         }
     }
 }

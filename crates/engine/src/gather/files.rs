@@ -1,6 +1,6 @@
 //! The files of a commit: the repository file, and the references to images.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use tagboat_manifest::{Claim, LARGEST_FILE, Unreadable, named_in_unreadable};
 use tagboat_model::{EnvironmentName, ImageName, Reference, SignatureRule, Uneditable};
@@ -118,12 +118,14 @@ fn wanted<'a>(
         Some(Wanted { file, environment, owned: true, claims: Vec::new() })
     });
     let mut wanted: Vec<Wanted<'_>> = owned.collect();
+    let place = |(index, wanted): (usize, &Wanted<'a>)| ((wanted.file.path.as_str(), &wanted.environment.name), index);
+    let mut places: HashMap<(&str, &EnvironmentName), usize> = wanted.iter().enumerate().map(place).collect();
     for environment in environments {
         for (pattern, claim) in entries.iter().flat_map(|entry| claims(&entry.within(environment))) {
             let named = tree.iter().filter(|file| pattern.matches(&file.path));
             for file in named.filter(|file| !tagboat_model::is_reserved_path(&file.path)) {
-                let same = |it: &&mut Wanted<'_>| it.file.path == file.path && it.environment.name == environment.name;
-                match wanted.iter_mut().find(same) {
+                let index = *places.entry((&file.path, &environment.name)).or_insert(wanted.len());
+                match wanted.get_mut(index) {
                     Some(it) => it.claims.push(claim.clone()),
                     None => wanted.push(Wanted { file, environment, owned: false, claims: vec![claim.clone()] }),
                 }

@@ -7,7 +7,7 @@ mod show;
 
 use std::collections::BTreeSet;
 
-use tagboat_manifest::{Claim, LARGEST_FILE, NewImage, Request, Source, Unreadable, named_in_unreadable};
+use tagboat_manifest::{LARGEST_FILE, NewImage, Request, Source, Unreadable, named_in_unreadable};
 use tagboat_model::{CommitId, ImageName, Pin, Uneditable, WrittenImage};
 use tagboat_promotion::{CommitWords, commit_message};
 use tagboat_repository::{Content, WorkTree};
@@ -55,6 +55,16 @@ pub(crate) fn run(arguments: &Update) -> Result<Code, Failure> {
             return Err(Failure::invalid(message));
         }
     };
+    if let Some(environment) = environment
+        && let (Some(lives_on), Some(branch)) = (&environment.branch, tree.branch())
+        && *lives_on != branch
+    {
+        let message = format!(
+            "the environment `{}` lives on branch {lives_on}, and this work tree is on {branch}; check that out first",
+            environment.name
+        );
+        return Err(Failure::invalid(message));
+    }
     let entries = settings.as_ref().map(|settings| settings.images.as_slice()).unwrap_or_default();
     let scope = environment.map_or_else(Scope::default, |environment| Scope::of_environment(environment, entries));
     let mut request = request(arguments)?;
@@ -107,7 +117,8 @@ fn look(
         }
         let update = match content {
             Content::TooLarge(_) => Err(Unreadable::TooLarge),
-            Content::Bytes(_) => update(path, bytes, &claims, scope, request, &active),
+            // A file that does not belong to the environment has only the places that its entries name.
+            Content::Bytes(_) => tagboat_manifest::update(path, bytes, &claims, request, !scope.owns(path), &active),
         };
         let update = update.unwrap_or_else(|why| unreadable(path, bytes, &why, request));
         let empty = update.changes.is_empty() && update.current == 0 && update.uneditable.is_empty();
@@ -116,33 +127,17 @@ fn look(
     tree.look(LARGEST_FILE, |path| scope.wants(path), one).map_err(|error| work_tree::failed(&error))
 }
 
-/// A file that does not belong to the environment has only the places that its entries name.
-fn update(
-    path: &str,
-    bytes: &[u8],
-    claims: &[&Claim],
-    scope: &Scope<'_>,
-    request: &Request,
-    active: impl Fn(Source) -> bool,
-) -> Result<tagboat_manifest::Update, Unreadable> {
-    let only_claimed = !scope.owns(path);
-    tagboat_manifest::update(path, bytes, claims, request, only_claimed, active)
-}
-
 fn unreadable(path: &str, bytes: &[u8], why: &Unreadable, request: &Request) -> tagboat_manifest::Update {
     let wanted = |image: &ImageName| request.images.iter().any(|it| it.is_named(image));
     let mut uneditable = named_in_unreadable(path, bytes, why, wanted);
-    let named = |policy: &String| memchr_contains(bytes, policy);
+    let text = String::from_utf8_lossy(bytes);
+    let named = |policy: &String| text.contains(policy);
     for (policy, image) in request.markers.iter().filter(|(policy, _)| named(policy)) {
         let detail = format!("a marker of {policy} may be in it, but the file cannot be read: {why}");
         let (file, image) = (path.to_owned(), Some(image.name.clone()));
         uneditable.push(Uneditable { file, line: why.line(), image, claimed: false, filled_in: false, detail });
     }
     tagboat_manifest::Update { uneditable, ..tagboat_manifest::Update::default() }
-}
-
-fn memchr_contains(bytes: &[u8], text: &str) -> bool {
-    String::from_utf8_lossy(bytes).contains(text)
 }
 
 fn write(tree: &WorkTree, updates: &[FileUpdate]) -> Result<(), Failure> {
