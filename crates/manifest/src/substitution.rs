@@ -54,6 +54,12 @@ impl Text {
         self.characters.len()
     }
 
+    /// From its first byte to behind its last.
+    pub(crate) fn bytes(&self) -> Option<std::ops::Range<usize>> {
+        let (last, at) = self.characters.last()?;
+        Some(self.start()?..at + last.len_utf8())
+    }
+
     /// The byte of its first character.
     pub(crate) fn start(&self) -> Option<usize> {
         self.characters.first().map(|(_, at)| *at)

@@ -7,7 +7,7 @@ use std::{fmt::Write as _, fs, path::Path};
 
 mod second_parser;
 
-use tagboat_manifest::{NewVersion, apply, find, rewrite};
+use tagboat_manifest::{NewVersion, apply, find, may_name_images, mentions, rewrite};
 use tagboat_model::{Edit, Pin, Version};
 
 const NEW_DIGEST: &str = "sha256:2222222222222222222222222222222222222222222222222222222222222222";
@@ -36,6 +36,8 @@ fn every_golden_file_is_read_and_edited_as_expected() {
 
 fn describe(name: &str, bytes: &[u8]) -> String {
     let found = find(name, bytes, &[]).unwrap();
+    let named = found.references.iter().all(|reference| mentions(name, bytes, &reference.image));
+    assert!(named && may_name_images(name, bytes), "{name}: the cheap look hides nothing");
     let version = Version { tag: "2.0.0".parse().unwrap(), digest: NEW_DIGEST.parse().unwrap() };
     let mut text = String::new();
     let mut edits: Vec<Edit> = Vec::new();

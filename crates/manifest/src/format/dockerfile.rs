@@ -14,6 +14,7 @@ use crate::{
     names,
     position::{Lines, Position},
     substitution::Text,
+    yaml::template,
 };
 
 /// Whether a file of this name is a Dockerfile.
@@ -29,12 +30,15 @@ pub(crate) fn is_dockerfile(path: &str) -> bool {
 pub(crate) fn find(file: &str, source: &str) -> Findings {
     let mut reader = Reader {
         file,
+        source,
         lines: Lines::of(source),
         arguments: HashMap::new(),
         stages: HashSet::new(),
         findings: Findings::default(),
     };
-    for instruction in instructions(source) {
+    // What a template engine writes is of one piece, whatever spaces its action has.
+    let masked = template::is_template(source).then(|| template::mask(source)).flatten();
+    for instruction in instructions(masked.as_deref().unwrap_or(source)) {
         reader.take(&instruction);
     }
     reader.findings
@@ -116,6 +120,7 @@ fn heredocs(instruction: &str) -> Vec<(String, bool)> {
 
 struct Reader<'d> {
     file: &'d str,
+    source: &'d str,
     lines: Lines<'d>,
     /// Defaults of ARGs before the first FROM; nothing for those without one.
     arguments: HashMap<String, Option<Text>>,
@@ -182,7 +187,7 @@ impl Reader<'_> {
 
     fn image(&mut self, written: Text, location: &str) {
         let written = written.unquoted();
-        let raw = written.value();
+        let raw = written.bytes().and_then(|bytes| self.source.get(bytes)).unwrap_or_default().to_owned();
         let text = written.expand(&|name| self.arguments.get(name).cloned().flatten());
         let value = text.value();
         let own = value.bytes().all(|byte| byte.is_ascii_digit()) || value.eq_ignore_ascii_case("scratch");
