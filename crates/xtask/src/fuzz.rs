@@ -48,7 +48,7 @@ const FORMATS: [Target; 11] = [
     format("kustomization", &["kustomization", "kustomize-component"]),
     format("helm_values", &["helm-values", "anchors", "anchors-shared"]),
     format("helm_template", &["helm-template"]),
-    format("flux", &["flux"]),
+    format("flux", &["flux", "flux-oci"]),
     format("argocd", &["argocd"]),
     format("argocd_source", &["argocd-source"]),
     format("compose", &["compose"]),
