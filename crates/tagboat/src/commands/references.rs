@@ -2,9 +2,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde_json::{Value, json};
+use serde::Serialize;
 use tagboat_manifest::{Found, LARGEST_FILE, Marked, MarkerPart, Unreadable};
-use tagboat_model::{ImageName, Reference, Uneditable};
+use tagboat_model::{Digest, Format, ImageName, Reference, Tag, Uneditable};
 use tagboat_repository::Content;
 
 use crate::{
@@ -21,26 +21,40 @@ struct FileReferences {
     marked: Vec<Marked>,
 }
 
+/// What users read of one file.
+struct Shown {
+    references: Vec<String>,
+    not_edited: Vec<String>,
+}
+
 pub(crate) fn run(arguments: &References) -> Result<Code, Failure> {
     let tree = work_tree::open(&arguments.path)?;
     let settings = work_tree::settings(&tree)?.unwrap_or_default();
     let scope = Scope::of_all(&settings);
-    let found = tree.look(LARGEST_FILE, |path| scope.wants(path), |path, content| look(path, content, &scope));
-    let mut files = found.map_err(|error| work_tree::failed(&error))?;
-    if let Some(image) = &arguments.image {
-        files.iter_mut().for_each(|file| file.keep(image));
-        files.retain(|file| !file.is_empty());
-    }
+    // Written where it is found, on all cores.
+    let show = |path: &str, content: Content<'_>| {
+        let mut file = look(path, content, &scope)?;
+        if let Some(image) = &arguments.image {
+            file.keep(image);
+        }
+        (!file.is_empty()).then(|| match arguments.output {
+            Output::Json => file.in_json(),
+            Output::Text => file.in_words(),
+        })
+    };
+    let shown = tree.look(LARGEST_FILE, |path| scope.wants(path), show).map_err(|error| work_tree::failed(&error))?;
+    let all = |part: fn(&Shown) -> &Vec<String>, between| {
+        shown.iter().flat_map(part).map(String::as_str).collect::<Vec<_>>().join(between)
+    };
     match arguments.output {
         Output::Json => {
-            let references: Vec<Value> = files.iter().flat_map(FileReferences::in_json).collect();
-            let uneditable = files.iter().flat_map(|file| &file.found.uneditable).map(uneditable_in_json);
-            let answer = json!({ "references": references, "notEdited": uneditable.collect::<Vec<_>>() });
-            output::line(answer.to_string());
+            let (references, not_edited) = (all(|shown| &shown.references, ","), all(|shown| &shown.not_edited, ","));
+            output::line(format!("{{\"references\":[{references}],\"notEdited\":[{not_edited}]}}"));
         }
-        Output::Text => files.iter().flat_map(FileReferences::in_words).for_each(output::line),
+        Output::Text if shown.is_empty() => {}
+        Output::Text => output::line(all(|shown| &shown.references, "\n")),
     }
-    Ok(if files.is_empty() { Code::Nothing } else { Code::Ok })
+    Ok(if shown.is_empty() { Code::Nothing } else { Code::Ok })
 }
 
 /// Files that cannot be read are told when they name an image by the look of their words.
@@ -59,8 +73,30 @@ fn look(path: &str, content: Content<'_>, scope: &Scope<'_>) -> Option<FileRefer
         Err(why) => Found { references: Vec::new(), uneditable: unreadable(path, bytes, &why) },
     };
     let marked = tagboat_manifest::markers(bytes).unwrap_or_default();
-    let file = FileReferences { file: path.to_owned(), found, marked };
-    (!file.is_empty()).then_some(file)
+    Some(FileReferences { file: path.to_owned(), found, marked })
+}
+
+/// One reference as JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Row<'r> {
+    file: &'r str,
+    line: usize,
+    column: usize,
+    format: Format,
+    location: &'r str,
+    name: Option<&'r str>,
+    repository: Option<&'r ImageName>,
+    tag: Option<&'r Tag>,
+    digest: Option<&'r Digest>,
+    pinned: Option<&'static str>,
+    /// Of a marked place that nothing else recognises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    value: Option<&'r str>,
+    markers: Vec<String>,
+    followers: &'r [usize],
+    shared_with: &'r [ImageName],
+    locked: Option<&'r str>,
 }
 
 fn unreadable(path: &str, bytes: &[u8], why: &Unreadable) -> Vec<Uneditable> {
@@ -90,29 +126,49 @@ impl FileReferences {
         self.marked.iter().filter_map(|marked| Some((start(marked)?, marker(marked)))).collect()
     }
 
-    fn in_json(&self) -> Vec<Value> {
+    fn in_json(&self) -> Shown {
         let own = self.markers();
-        let references = self.found.references.iter().map(|reference| {
-            json!({
-                "file": reference.file, "line": reference.line, "column": reference.column,
-                "format": reference.format, "location": reference.location,
-                "name": reference.written_name, "repository": reference.image,
-                "tag": reference.tag, "digest": reference.digest, "pinned": pinned(reference),
-                "markers": markers_of(reference, &own), "followers": reference.followers,
-                "sharedWith": reference.shared_with, "locked": reference.locked,
-            })
+        let references = self.found.references.iter().map(|reference| Row {
+            file: &reference.file,
+            line: reference.line,
+            column: reference.column,
+            format: reference.format,
+            location: &reference.location,
+            name: Some(&reference.written_name),
+            repository: Some(&reference.image),
+            tag: reference.tag.as_ref(),
+            digest: reference.digest.as_ref(),
+            pinned: pinned(reference),
+            value: None,
+            markers: markers_of(reference, &own),
+            followers: &reference.followers,
+            shared_with: &reference.shared_with,
+            locked: reference.locked.as_deref(),
         });
-        let markers = self.lonely_markers().map(|marked| {
-            json!({
-                "file": self.file, "line": marked.line, "column": marked.column, "format": "fluxMarker",
-                "location": "", "name": null, "repository": null, "tag": null, "digest": null, "pinned": null,
-                "value": value(marked), "markers": [marker(marked)], "followers": [], "sharedWith": [], "locked": null,
-            })
+        let lonely = self.lonely_markers().map(|marked| Row {
+            file: &self.file,
+            line: marked.line,
+            column: marked.column,
+            format: Format::FluxMarker,
+            location: "",
+            name: None,
+            repository: None,
+            tag: None,
+            digest: None,
+            pinned: None,
+            value: Some(value(marked)),
+            markers: vec![marker(marked)],
+            followers: &[],
+            shared_with: &[],
+            locked: None,
         });
-        references.chain(markers).collect()
+        Shown {
+            references: references.chain(lonely).filter_map(|row| serde_json::to_string(&row).ok()).collect(),
+            not_edited: self.found.uneditable.iter().map(|place| uneditable_in_json(place).to_string()).collect(),
+        }
     }
 
-    fn in_words(&self) -> Vec<String> {
+    fn in_words(&self) -> Shown {
         let mut lines = vec![styled(BOLD, &self.file)];
         let own = self.markers();
         for reference in &self.found.references {
@@ -138,7 +194,7 @@ impl FileReferences {
         lines.extend(
             not_edited.map(|place| format!("  {} {}", styled(YELLOW, "not edited"), uneditable_in_words(place))),
         );
-        lines
+        Shown { references: lines, not_edited: Vec::new() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! All references of a work tree of 10,000 and 50,000 YAML files, by the real binary, beside `grep -r` as the floor and a
 //! plain parse of every file with a serde YAML crate. Two kinds of work tree: 5 % of the files name an image, and all do.
-//! Where the machine lets it, the page cache is dropped before each run; each run is a process of its own.
+//! Cold, with the page cache dropped before each run, where the machine lets it; and warm. Each run is a process of its own.
 
 use std::{
     fmt::Write as _,
@@ -32,21 +32,25 @@ pub(crate) fn run(setup: &Setup) {
 fn compare(setup: &Setup, files: usize, one_in: usize, what: &str) {
     let folder = tempfile::tempdir().unwrap();
     let bytes = corpus(folder.path(), files, one_in);
-    let cold = drop_caches();
-    let cache = if cold { "page cache dropped" } else { "page cache as it is" };
     let megabytes = bytes / 1_000_000;
-    say(&format!(
-        "{files} files, {megabytes} MB, {what}; {} rounds, {cache}, ms: median (least .. most)",
-        setup.rounds
-    ));
+    say(&format!("{files} files, {megabytes} MB, {what}; {} rounds, ms: median (least .. most)", setup.rounds));
+    if drop_caches() {
+        compare_in_turn(setup, false, folder.path(), one_in, &format!("{files} files, {what}, cold"), files);
+    } else {
+        say("the page cache cannot be dropped here");
+    }
+    compare_in_turn(setup, true, folder.path(), one_in, &format!("{files} files, {what}, warm"), files);
+}
+
+/// In turn, so that what else the machine does meets all three.
+fn compare_in_turn(setup: &Setup, warm: bool, folder: &Path, one_in: usize, what: &str, files: usize) {
     let (mut tagboat, mut grep, mut parse) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..setup.rounds {
-        // In turn, so that what else the machine does meets all three.
-        tagboat.push(timed(|| references(&setup.binary, folder.path(), files / one_in)));
-        grep.push(timed(|| count(Command::new("grep").args(["-rE", "image:"]).arg(folder.path()), files / one_in)));
-        parse.push(timed(|| parse_all(folder.path(), files)));
+        tagboat.push(timed(warm, || references(&setup.binary, folder, files / one_in)));
+        grep.push(timed(warm, || count(Command::new("grep").args(["-rE", "image:"]).arg(folder), files / one_in)));
+        parse.push(timed(warm, || parse_all(folder, files)));
     }
-    let name = |program: &str| format!("{files} files, {what}: {program}");
+    let name = |program: &str| format!("{what}: {program}");
     let tagboat = show(&name("tagboat references"), tagboat);
     let grep = show(&name("grep -r"), grep);
     let parse = show(&name("serde YAML, each file"), parse);
@@ -54,8 +58,10 @@ fn compare(setup: &Setup, files: usize, one_in: usize, what: &str) {
     figure(&name("tagboat / serde YAML"), tagboat / parse, "");
 }
 
-fn timed(run: impl FnOnce()) -> Duration {
-    drop_caches();
+fn timed(warm: bool, run: impl FnOnce()) -> Duration {
+    if !warm {
+        drop_caches();
+    }
     let start = Instant::now();
     run();
     start.elapsed()
@@ -69,8 +75,8 @@ fn drop_caches() -> bool {
 
 fn references(binary: &Path, folder: &Path, expected: usize) {
     let output = Command::new(binary).arg("references").arg(folder).args(["--output", "json"]).output().unwrap();
-    let answer: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(answer["references"].as_array().map(Vec::len), Some(expected));
+    // Counted as cheaply as the lines of `grep` are: reading the answer is nobody's work here.
+    assert_eq!(String::from_utf8_lossy(&output.stdout).matches("\"format\":").count(), expected);
 }
 
 /// Lines that a program prints. Its output is read: `grep` stops early when nobody does.
