@@ -244,10 +244,10 @@ fn commit_makes_one_commit_for_each_image_and_nothing_else() {
     let (code, text, error) = run(&["--env", "dev", "--image", &web, "--image", "ghcr.io/acme/api:1.5.0"]);
     assert_eq!(code, 0, "{text}{error}");
     assert_eq!(git(path, &["log", "--format=%s"]), "Update api to 1.5.0 in dev\nUpdate web to 1.5.0 in dev\nStart");
-    assert_eq!(
-        git(path, &["log", "--max-count=1", "--skip=1", "--format=%b"]),
-        format!("ghcr.io/acme/web: 1.4.0 -> 1.5.0\n\nTagboat-Image: {web}\nTagboat-Environment: dev")
-    );
+    let body = git(path, &["log", "--max-count=1", "--skip=1", "--format=%b"]);
+    let (words, decision) = body.rsplit_once("\nTagboat-Decision: d-").unwrap();
+    assert_eq!(words, format!("ghcr.io/acme/web: 1.4.0 -> 1.5.0\n\nTagboat-Image: {web}\nTagboat-Environment: dev"));
+    assert!(decision.len() == 16 && decision.bytes().all(|byte| byte.is_ascii_hexdigit()), "{body}");
     assert_eq!(git(path, &["show", "--name-only", "--format=", "HEAD~1"]), "dev/a.yaml");
     assert_eq!(
         git(path, &["status", "--porcelain"]),

@@ -15,4 +15,4 @@ pub use environment::{
     Delivery, Environment, ImageEntry, ImageOverride, Overlap, PathPattern, PathPatternError, Verify, assign,
 };
 pub use facts::{Candidate, CandidateState, EnvironmentFacts, Facts, FactsError, ImageFacts};
-pub use propose::{CommitPlan, CommitWords, Edited, FileChange, commit_message, decision_id, propose};
+pub use propose::{CommitPlan, CommitWords, Edited, FileChange, commit_message, decision_id, one_shot_id, propose};

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use sha2::{Digest as _, Sha256};
-use tagboat_model::{Decision, DecisionId, Digest, EnvironmentName, ImageName, Reason, Tag, Version};
+use tagboat_model::{CommitId, Decision, DecisionId, Digest, EnvironmentName, ImageName, Reason, Tag, Version};
 
 use crate::Facts;
 
@@ -46,6 +46,19 @@ pub fn decision_id(facts: &Facts, decision: &Decision) -> Option<DecisionId> {
     let mut hash = Sha256::new();
     hash.update(format!("{}\n{}\n", facts.key, facts.head));
     hash.update(serde_json::to_vec(decision).unwrap_or_default());
+    id_of(hash)
+}
+
+/// The id of what a person decided about a work tree: the same for the same change of the same commit.
+#[must_use]
+pub fn one_shot_id(head: Option<&CommitId>, words: &CommitWords<'_>) -> Option<DecisionId> {
+    let head = head.map(CommitId::as_str).unwrap_or_default();
+    let mut hash = Sha256::new();
+    hash.update(format!("{head}\n{}", commit_message(&CommitWords { decision: None, ..*words })));
+    id_of(hash)
+}
+
+fn id_of(hash: Sha256) -> Option<DecisionId> {
     let hex: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("d-{hex}").parse().ok()
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use tagboat_manifest::{LARGEST_FILE, NewImage, Request, Source, Unreadable, named_in_unreadable};
 use tagboat_model::{CommitId, ImageName, Pin, Uneditable, WrittenImage};
-use tagboat_promotion::{CommitWords, commit_message};
+use tagboat_promotion::{CommitWords, commit_message, one_shot_id};
 use tagboat_repository::{Content, WorkTree};
 use tagboat_settings::REPOSITORY_FILE;
 
@@ -190,14 +190,14 @@ fn commit(
         let paths = changed(&step);
         let Some(image) = request.image(source).filter(|_| !paths.is_empty()) else { continue };
         write(tree, &step)?;
-        let message = message(scope, image, &step);
+        let message = message(tree, scope, image, &step);
         let commit = tree.commit(&paths, &message);
         commits.push(commit.inspect_err(|_| take_back(tree, &step)).map_err(failed)?);
     }
     Ok(commits)
 }
 
-fn message(scope: &Scope<'_>, image: &NewImage, updates: &[FileUpdate]) -> String {
+fn message(tree: &WorkTree, scope: &Scope<'_>, image: &NewImage, updates: &[FileUpdate]) -> String {
     let mut current: Vec<String> = Vec::new();
     for from in updates.iter().flat_map(|it| &it.update.changes).map(|change| &change.from) {
         // A marker's value may be a whole image; what it carries is what counts.
@@ -208,7 +208,7 @@ fn message(scope: &Scope<'_>, image: &NewImage, updates: &[FileUpdate]) -> Strin
         }
     }
     let repository = image.name.repository();
-    commit_message(&CommitWords {
+    let words = CommitWords {
         entry: repository.rsplit('/').next().unwrap_or(repository),
         environment: scope.environment.map(|environment| &environment.name),
         image: &image.name,
@@ -217,7 +217,9 @@ fn message(scope: &Scope<'_>, image: &NewImage, updates: &[FileUpdate]) -> Strin
         digest: image.digest.as_ref(),
         because: None,
         decision: None,
-    })
+    };
+    let decision = one_shot_id(tree.head().as_ref(), &words);
+    commit_message(&CommitWords { decision: decision.as_ref(), ..words })
 }
 
 /// Places that should change and do not.

@@ -69,7 +69,7 @@ fn say(line: &str) {
 fn figure(what: &str, value: f64, unit: &str) {
     match JSON.get() {
         Some(name) => println!("{}", json!({ "bench": name, "what": what, "unit": unit, "value": value })),
-        None => println!("{what:56}{value:.2} {unit}"),
+        None => println!("{what:64}{value:.2} {unit}"),
     }
 }
 
@@ -84,7 +84,7 @@ fn show(what: &str, mut times: Vec<Duration>) -> f64 {
             "{}",
             json!({ "bench": name, "what": what, "unit": "ms", "median": median, "least": least, "most": most })
         ),
-        None => println!("{what:56}{median:.0} ({least:.0} .. {most:.0})"),
+        None => println!("{what:64}{median:.0} ({least:.0} .. {most:.0})"),
     }
     median
 }
