@@ -8,8 +8,9 @@ use tagboat_model::{Digest, Format, ImageName, Parts, Reference, Scalar, ScalarS
 use crate::{
     Unreadable, followers, format, names,
     position::{self, Position},
+    scalar,
     substitution::Text,
-    yaml::{self, Anchors, Documents, Node, Origin, Repeated, Style, template},
+    yaml::{self, Anchors, Documents, Node, Origin, Repeated, Style},
 };
 
 /// Files inside of files inside of files.
@@ -114,7 +115,7 @@ impl<'d> Collector<'d> {
         }
         let parts = match self.escaped_version(node, &range, &image) {
             Some(version) => Ok(Parts::Joined(version)),
-            None => self.scalar(node, range).map(Parts::Whole),
+            None => scalar::bytes(node, self.source, range).map(Parts::Whole),
         };
         let parts = match parts {
             Ok(parts) => parts,
@@ -199,24 +200,19 @@ impl<'d> Collector<'d> {
         if self.depth == DEEPEST_NESTED {
             return Err(Unreadable::TooDeep { limit: DEEPEST_NESTED });
         }
-        let masked;
-        let documents = match yaml::read(text, origin, false, false) {
-            Ok(documents) => documents,
-            Err(error) => {
-                masked = template::is_template(text).then(|| template::mask(text)).flatten().ok_or(error)?;
-                yaml::read(&masked, origin, false, true)?
+        let inside = |_: &str, documents: &Documents<'_>| {
+            let mut inner = Collector::new(self.file, self.source, documents);
+            inner.depth = self.depth + 1;
+            for root in &documents.roots {
+                let mut location = location.to_owned();
+                match root.get("apiVersion").is_some() {
+                    true => format::find("", root, &mut location, &mut inner),
+                    false => format::find_in_text(root, &mut location, &mut inner, format),
+                }
             }
+            inner.finish()
         };
-        let mut inner = Collector::new(self.file, self.source, &documents);
-        inner.depth = self.depth + 1;
-        for root in &documents.roots {
-            let mut location = location.to_owned();
-            match root.get("apiVersion").is_some() {
-                true => format::find("", root, &mut location, &mut inner),
-                false => format::find_in_text(root, &mut location, &mut inner, format),
-            }
-        }
-        let Findings { references, uneditable } = inner.finish();
+        let Findings { references, uneditable } = yaml::with_documents(text, origin, false, inside)?;
         self.findings.references.extend(references);
         self.findings.uneditable.extend(uneditable);
         Ok(())
@@ -247,42 +243,14 @@ impl<'d> Collector<'d> {
     }
 
     fn optional(&self, node: Option<&Node<'_>>) -> Result<Option<Scalar>, String> {
-        let Some((node, scalar)) = node.and_then(|node| Some((node, node.scalar()?))) else { return Ok(None) };
-        if scalar.is_null() {
+        let Some((node, text)) = node.and_then(|node| Some((node, node.scalar()?))) else { return Ok(None) };
+        if text.is_null() {
             // `~` can be replaced, nothing cannot.
             let span = node.span.clone();
-            return Ok((!span.is_empty()).then(|| Scalar { span, style: scalar.scalar_style(), value: String::new() }));
+            return Ok((!span.is_empty()).then(|| Scalar { span, style: text.scalar_style(), value: String::new() }));
         }
-        let end = scalar.text.trim_end_matches(['\n', '\r']).len();
-        self.scalar(node, 0..end).map(Some)
-    }
-
-    /// The bytes of a part of a scalar's text, or why they cannot be told.
-    fn scalar(&self, node: &Node<'_>, range: Range<usize>) -> Result<Scalar, String> {
-        let scalar = node.scalar().ok_or("it is no scalar")?;
-        let text = scalar.text.as_ref();
-        let value = text.get(range.clone()).ok_or("it is no text")?;
-        let whole = range.start == 0 && range.end == text.len();
-        let style = scalar.scalar_style();
-        if whole && style != ScalarStyle::Text {
-            let mut span = node.span.clone();
-            if let Some(start) = scalar.typed_from {
-                if node.anchor != 0 {
-                    return Err("it has a YAML tag and an anchor; remove the tag (`!!…`)".to_owned());
-                }
-                span.start = start;
-            }
-            return Ok(Scalar { span, style, value: value.to_owned() });
-        }
-        let raw = self.source.get(node.span.clone()).unwrap_or_default();
-        let mut found = raw.match_indices(value);
-        match (found.next(), found.next(), scalar.typed_from) {
-            (Some((at, _)), None, None) => {
-                let start = node.span.start + at;
-                Ok(Scalar { span: start..start + value.len(), style: ScalarStyle::Text, value: value.to_owned() })
-            }
-            _ => Err("its bytes cannot be told for certain; write it on one line without escapes".to_owned()),
-        }
+        let end = text.text.trim_end_matches(['\n', '\r']).len();
+        scalar::bytes(node, self.source, 0..end).map(Some)
     }
 
     /// The bytes of the version alone, in a scalar whose name is written with escapes: those stay as they are.

@@ -11,7 +11,7 @@ use crate::{
     Claim, LARGEST_FILE, Unreadable, claim,
     collector::{Collector, Finding, Findings},
     format, ignore,
-    yaml::{self, Documents, Origin, template},
+    yaml::{self, Documents, Origin},
 };
 
 /// Images that are named of those that share bytes.
@@ -55,7 +55,7 @@ pub fn find(path: &str, bytes: &[u8], claims: &[&Claim]) -> Result<Found, Unread
     } else if format::is_dockerfile(path) {
         format::find_in_dockerfile(path, source)
     } else {
-        with_documents(source, |documents| in_documents(path, source, documents))?
+        yaml::with_documents(source, Origin::default(), false, |_, documents| in_documents(path, source, documents))?
     };
     let mut claimed = Findings::default();
     for claim in claims {
@@ -68,16 +68,6 @@ pub fn find(path: &str, bytes: &[u8], claims: &[&Claim]) -> Result<Found, Unread
     findings.references.retain(|finding| !finding.lines.iter().any(|line| ignored.lines.contains(line)));
     findings.uneditable.retain(|uneditable| !ignored.lines.contains(&uneditable.line));
     Ok(finish(findings))
-}
-
-/// Read YAML, or a template of it with its actions masked.
-pub(crate) fn with_documents<T>(source: &str, act: impl FnOnce(&Documents<'_>) -> T) -> Result<T, Unreadable> {
-    let error = match yaml::read(source, Origin::default(), false, false) {
-        Ok(documents) => return Ok(act(&documents)),
-        Err(error) => error,
-    };
-    let masked = template::is_template(source).then(|| template::mask(source)).flatten().ok_or(error)?;
-    Ok(act(&yaml::read(&masked, Origin::default(), false, true)?))
 }
 
 fn in_documents(path: &str, source: &str, documents: &Documents<'_>) -> Findings {
@@ -174,6 +164,6 @@ fn clusters(places: &[(usize, usize, usize)]) -> Vec<&[(usize, usize, usize)]> {
 /// of the nearest ancestor that exists, when the value itself does not.
 #[must_use]
 pub fn locate(text: &str, path: &[&str]) -> Option<(usize, usize)> {
-    let documents = yaml::read(text, Origin::default(), false, false).ok()?;
-    documents.roots.first().map(|document| document.locate(path))
+    let locate = |_: &str, documents: &Documents<'_>| documents.roots.first().map(|document| document.locate(path));
+    yaml::with_documents(text, Origin::default(), false, locate).ok()?
 }

@@ -19,6 +19,7 @@ mod position;
 mod prefilter;
 mod prove;
 mod quote;
+mod scalar;
 mod substitution;
 mod update;
 mod yaml;

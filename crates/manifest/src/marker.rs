@@ -7,10 +7,10 @@
 
 use std::collections::BTreeMap;
 
-use tagboat_model::{Scalar, ScalarStyle};
+use tagboat_model::Scalar;
 
 use crate::{
-    Unreadable,
+    Unreadable, scalar,
     yaml::{self, Node, Origin, ScalarNode, Style, Value, template},
 };
 
@@ -63,27 +63,18 @@ pub fn markers(bytes: &[u8]) -> Result<Vec<Marked>, Unreadable> {
         return Ok(Vec::new());
     }
     let source = std::str::from_utf8(bytes).map_err(|_| Unreadable::NotUtf8)?;
-    let masked;
-    let mut read = source;
-    let plain = yaml::read(source, Origin::default(), true, false);
-    let documents = match plain {
-        Err(error) => {
-            masked = template::is_template(source).then(|| template::mask(source)).flatten().ok_or(error)?;
-            read = &masked;
-            yaml::read(read, Origin::default(), true, true)?
+    yaml::with_documents(source, Origin::default(), true, |read, documents| {
+        let comments = documents.comments.iter().filter_map(|comment| {
+            let text = read.get(comment.span.clone())?;
+            Some((comment.span.start, setter(text)?))
+        });
+        let comments: BTreeMap<usize, (String, MarkerPart)> = comments.collect();
+        let mut marked = Vec::new();
+        for root in &documents.roots {
+            visit(root, Context::Document, &comments, source, &mut marked);
         }
-        Ok(documents) => documents,
-    };
-    let comments = documents.comments.iter().filter_map(|comment| {
-        let text = read.get(comment.span.clone())?;
-        Some((comment.span.start, setter(text)?))
-    });
-    let comments: BTreeMap<usize, (String, MarkerPart)> = comments.collect();
-    let mut marked = Vec::new();
-    for root in &documents.roots {
-        visit(root, Context::Document, &comments, source, &mut marked);
-    }
-    Ok(marked)
+        marked
+    })
 }
 
 /// The policy and the part that a comment names.
@@ -179,24 +170,10 @@ fn is_above(source: &str, start: usize, node: &Node<'_>) -> bool {
 }
 
 /// The bytes that a marker replaces.
-fn bytes(node: &Node<'_>, scalar: &ScalarNode<'_>, source: &str) -> Result<Scalar, String> {
-    if matches!(scalar.style, Style::Literal | Style::Folded) {
-        let value = scalar.text.trim_end();
-        let raw = source.get(node.span.clone()).unwrap_or_default();
-        let at = raw.find(value).filter(|_| !value.is_empty() && !value.contains('\n'));
-        let at = at.ok_or("it is a block of several lines")?;
-        let start = node.span.start + at;
-        return Ok(Scalar { span: start..start + value.len(), style: ScalarStyle::Text, value: value.to_owned() });
+fn bytes(node: &Node<'_>, text: &ScalarNode<'_>, source: &str) -> Result<Scalar, String> {
+    let scalar = scalar::bytes(node, source, 0..text.text.trim_end().len())?;
+    match source.get(scalar.span.clone()).is_some_and(template::is_template) {
+        true => Err("a template fills it in".to_owned()),
+        false => Ok(scalar),
     }
-    let mut span = node.span.clone();
-    if let Some(start) = scalar.typed_from {
-        if node.anchor != 0 {
-            return Err("it has a YAML tag and an anchor; remove the tag (`!!…`)".to_owned());
-        }
-        span.start = start;
-    }
-    if source.get(span.clone()).is_some_and(template::is_template) {
-        return Err("a template fills it in".to_owned());
-    }
-    Ok(Scalar { span, style: scalar.scalar_style(), value: scalar.text.to_string() })
 }

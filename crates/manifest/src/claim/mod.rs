@@ -15,9 +15,9 @@ use thiserror::Error;
 use crate::{
     Unreadable,
     collector::{Finding, Findings, reference},
-    find::with_documents,
     names,
     position::Position,
+    yaml::{Origin, with_documents},
 };
 
 pub(crate) use self::toml::{is_toml, prove as prove_toml};
@@ -100,7 +100,9 @@ pub(crate) fn find(claim: &Claim, file: &str, source: &str, findings: &mut Findi
     match &claim.place.finder {
         Finder::Regex(groups) => groups.find(source, &mut found),
         Finder::Path(path) if is_toml(file) => toml::find(path, source, &mut found)?,
-        Finder::Path(path) => with_documents(source, |documents| path.find(source, documents, &mut found))?,
+        Finder::Path(path) => {
+            with_documents(source, Origin::default(), false, |_, documents| path.find(source, documents, &mut found))?;
+        }
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! Paths to values: `image.tag`, `containers[0].image`, `containers[name=web].image`, `["app.kubernetes.io/version"]`.
 
-use tagboat_model::{Scalar, ScalarStyle};
+use tagboat_model::Scalar;
 
 use super::{Claimed, PlaceError, insert};
 use crate::{
-    position::{Lines, Position},
-    yaml::{Anchors, Documents, Node, Style, Value},
+    position, scalar,
+    yaml::{Anchors, Documents, Node},
 };
 
 /// One step of a path.
@@ -82,11 +82,7 @@ impl ValuePath {
                 match gaps.max_by_key(|(_, keys)| std::cmp::Reverse(keys.len())) {
                     Some((parent, keys)) => match insert::absent(source, parent, keys) {
                         Some(scalar) => {
-                            claimed.scalar(
-                                scalar,
-                                Position { line: parent.line, column: parent.column },
-                                &self.written,
-                            );
+                            claimed.scalar(scalar, parent.position(), &self.written);
                         }
                         None => claimed.uneditable(
                             parent.line,
@@ -101,31 +97,20 @@ impl ValuePath {
     }
 
     fn value(&self, node: &Node<'_>, source: &str, claimed: &mut Claimed<'_>) {
-        let at = Position { line: node.line, column: node.column };
-        let scalar = match &node.value {
-            Value::Scalar(scalar) if !node.span.is_empty() && scalar.typed_from.is_none() => scalar,
-            Value::Scalar(scalar) if scalar.typed_from.is_some() => {
-                return claimed.uneditable(at.line, "it has a YAML tag; remove it (`!!…`)".to_owned());
-            }
-            Value::Scalar(_) => {
-                return claimed.uneditable(at.line, format!("`{}` is empty; write `\"\"`", self.written));
-            }
-            _ => return claimed.uneditable(at.line, format!("`{}` is no text", self.written)),
+        let at = node.position();
+        let text = match node.scalar() {
+            Some(text) if !node.span.is_empty() => text,
+            Some(_) => return claimed.uneditable(at.line, format!("`{}` is empty; write `\"\"`", self.written)),
+            None => return claimed.uneditable(at.line, format!("`{}` is no text", self.written)),
         };
-        let value = if scalar.is_null() { "" } else { scalar.text.trim_end_matches(['\n', '\r']) }.to_owned();
-        let (style, span) = match scalar.style {
-            Style::Plain | Style::SingleQuoted | Style::DoubleQuoted => (scalar.scalar_style(), node.span.clone()),
-            Style::Literal | Style::Folded => {
-                let found =
-                    source.get(node.span.clone()).and_then(|raw| raw.find(&value)).filter(|_| !value.is_empty());
-                let Some(found) = found.map(|at| at + node.span.start) else {
-                    return claimed.uneditable(at.line, "it is a block of several lines".to_owned());
-                };
-                (ScalarStyle::Text, found..found + value.len())
+        match scalar::bytes(node, source, 0..text.text.trim_end_matches(['\n', '\r']).len()) {
+            Ok(scalar) => {
+                let between = source.get(node.span.start..scalar.span.start).unwrap_or_default();
+                let value = if text.is_null() { String::new() } else { scalar.value };
+                claimed.scalar(Scalar { value, ..scalar }, position::after(at, between), &self.written);
             }
-        };
-        let at = if style == ScalarStyle::Text { Lines::of(source).position(span.start) } else { at };
-        claimed.scalar(Scalar { span, style, value }, at, &self.written);
+            Err(why) => claimed.uneditable(at.line, why),
+        }
     }
 
     fn follow<'p, 'd>(&'p self, root: &'d Node<'d>, anchors: &Anchors<'d, 'd>) -> Reached<'p, 'd> {

@@ -26,7 +26,6 @@ impl DocumentFormat for Application {
         below(location, "spec", |location| {
             walk(spec, location, &mut |mapping, location| {
                 source(mapping, location, collector, Format::ArgocdApplication);
-                true
             });
             if let Some(patch) = spec.get("templatePatch") {
                 below(location, "templatePatch", |location| {

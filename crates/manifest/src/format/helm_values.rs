@@ -11,11 +11,15 @@ use crate::{
     yaml::Node,
 };
 
+/// Keys of a version beside the name.
+const TAG_KEYS: [&str; 3] = ["tag", "imageTag", "version"];
+const DIGEST_KEYS: [&str; 3] = ["digest", "sha256", "sha"];
+
 pub(super) fn find<'d>(mapping: &'d Node<'d>, location: &mut String, collector: &mut Collector<'d>, format: Format) {
     let text = |key: &str| collector.get(mapping, key).and_then(|node| Some((node, node.text()?)));
     let Some((name_node, name)) = name(mapping, location, collector) else { return };
-    let tag_key = ["tag", "imageTag", "version"].into_iter().find(|key| collector.get(mapping, key).is_some());
-    let digest_key = ["digest", "sha256", "sha"].into_iter().find(|key| collector.get(mapping, key).is_some());
+    let tag_key = TAG_KEYS.into_iter().find(|key| collector.get(mapping, key).is_some());
+    let digest_key = DIGEST_KEYS.into_iter().find(|key| collector.get(mapping, key).is_some());
     // A repository beside neither names no version.
     if tag_key.is_none() && digest_key.is_none() {
         return;
@@ -34,11 +38,10 @@ pub(super) fn find<'d>(mapping: &'d Node<'d>, location: &mut String, collector: 
 
 /// Whether the `image` of this mapping is a name with its version in another key.
 pub(super) fn is_separate<'d>(mapping: &'d Node<'d>, location: &str, collector: &Collector<'d>) -> bool {
-    let version = ["tag", "imageTag", "version", "digest", "sha256", "sha"].into_iter();
     let image = mapping.get("image").map(|node| collector.resolve(node));
     let named = name(mapping, location, collector)
         .is_some_and(|(node, _)| image.is_some_and(|image| std::ptr::eq(image, node)));
-    named && version.into_iter().any(|key| collector.get(mapping, key).is_some())
+    named && TAG_KEYS.into_iter().chain(DIGEST_KEYS).any(|key| collector.get(mapping, key).is_some())
 }
 
 /// The node that holds the name, and the name.

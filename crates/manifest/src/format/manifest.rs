@@ -45,7 +45,6 @@ pub(super) fn walk<'d>(node: &'d Node<'d>, location: &mut String, collector: &mu
             variable(mapping, location, collector, format);
             assignments(mapping, location, collector, format);
         }
-        true
     });
 }
 

@@ -120,13 +120,11 @@ fn step(key: &str) -> Cow<'_, str> {
     if key.contains(['.', '[', ']', ' ', '"']) { Cow::Owned(format!("[{key:?}]")) } else { Cow::Borrowed(key) }
 }
 
-/// Visit every mapping and every item below a node, with its place in words. `visit` says whether to go on below.
-fn walk<'d>(node: &'d Node<'d>, location: &mut String, visit: &mut impl FnMut(&'d Node<'d>, &mut String) -> bool) {
+/// Visit every mapping below a node, with its place in words.
+fn walk<'d>(node: &'d Node<'d>, location: &mut String, visit: &mut impl FnMut(&'d Node<'d>, &mut String)) {
     match &node.value {
         Value::Mapping { .. } => {
-            if !visit(node, location) {
-                return;
-            }
+            visit(node, location);
             for (key, value) in node.pairs() {
                 if matches!(value.value, Value::Mapping { .. } | Value::Sequence(_)) {
                     below(location, &step(key), |location| walk(value, location, visit));
