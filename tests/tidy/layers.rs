@@ -31,7 +31,7 @@ const PURE: [(&str, &[&str]); 7] = [
 ];
 
 /// Our crates that each of ours may use.
-const LAYERS: [(&str, &[&str]); 16] = [
+const LAYERS: [(&str, &[&str]); 17] = [
     ("tagboat-model", &[]),
     ("tagboat-intake", &["model"]),
     ("tagboat-policy", &["model"]),
@@ -40,7 +40,8 @@ const LAYERS: [(&str, &[&str]); 16] = [
     ("tagboat-settings", &["model", "intake", "policy", "manifest", "promotion"]),
     ("tagboat-signature", &["model"]),
     ("tagboat-ports", &["model"]),
-    ("tagboat-registry", &["model", "ports", "signature"]),
+    ("tagboat-connection", &[]),
+    ("tagboat-registry", &["model", "ports", "signature", "connection"]),
     ("tagboat-repository", &["model", "ports"]),
     ("tagboat-store", &["model", "ports"]),
     ("tagboat-engine", &["model", "intake", "policy", "manifest", "promotion", "settings", "ports"]),
@@ -81,7 +82,7 @@ const DOORS: [(&str, &[&str]); 14] = [
     ("aws-lc-rs", &["tagboat-signature", "tagboat-testkit"]),
     ("octocrab", &["tagboat-forge"]),
     // The demo's registry and the tests send requests of their own.
-    ("reqwest", &["tagboat-registry", "tagboat", "tagboat-testkit"]),
+    ("reqwest", &["tagboat-connection", "tagboat-registry", "tagboat", "tagboat-testkit"]),
     ("axum", &["tagboat-server", "tagboat", "tagboat-testkit"]),
     ("clap", &["tagboat", "xtask"]),
     ("granit-parser", &["tagboat-manifest"]),

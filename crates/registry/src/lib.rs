@@ -37,7 +37,8 @@ use crate::{
 };
 pub use tagboat_signature::{TrustRoot, TrustRootError};
 
-pub use crate::transport::{ClientCertificate, ProxySettings, TransportError, TransportSettings};
+pub use crate::transport::{TransportError, TransportSettings};
+pub use tagboat_connection::{ClientCertificate, ProxySettings};
 
 /// How one registry is reached, where that differs from an anonymous request over https.
 #[derive(Debug, Clone, Default)]

@@ -7,8 +7,8 @@ use std::{
     time::Duration,
 };
 
-use reqwest::{Certificate, ClientBuilder, Identity, Proxy, Url};
-use secrecy::{ExposeSecret as _, SecretString, zeroize::Zeroizing};
+use reqwest::{ClientBuilder, Identity, Url};
+use tagboat_connection::{ClientCertificate, ConnectionError, ProxySettings, authorities, identity, proxy, set_up};
 use thiserror::Error;
 
 use crate::address::{Guard, Reach, is_loopback};
@@ -59,24 +59,6 @@ impl Default for TransportSettings {
     }
 }
 
-/// A certificate with its key.
-#[derive(Debug, Clone)]
-pub struct ClientCertificate {
-    /// The certificate and those between it and the authority, as PEM.
-    pub chain: Vec<u8>,
-    /// Its key, as PEM: PKCS #8, PKCS #1 or SEC 1.
-    pub key: SecretString,
-}
-
-/// A proxy for HTTP.
-#[derive(Debug, Clone)]
-pub struct ProxySettings {
-    /// `http://` or `https://` with host and port; without user name and password.
-    pub url: String,
-    /// User name and password.
-    pub credentials: Option<(String, SecretString)>,
-}
-
 /// Why connections to a registry cannot be set up.
 #[derive(Debug, Error)]
 #[error("{whose}: {detail}")]
@@ -84,14 +66,22 @@ pub struct TransportError {
     whose: String,
     detail: String,
     #[source]
-    source: Option<reqwest::Error>,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
 impl TransportError {
+    fn about(whose: String, error: ConnectionError) -> Self {
+        Self {
+            whose,
+            detail: error.to_string(),
+            source: std::error::Error::source(&error).is_some().then(|| error.into()),
+        }
+    }
+
     /// Connections to the endpoints of clouds, which are not those to registries.
     pub(crate) fn of_clouds(source: reqwest::Error) -> Self {
         let (whose, detail) = ("clouds".to_owned(), "connections cannot be set up".to_owned());
-        Self { whose, detail, source: Some(source) }
+        Self { whose, detail, source: Some(source.into()) }
     }
 }
 
@@ -119,8 +109,8 @@ struct Clients {
 }
 
 impl Clients {
-    fn build(settings: &TransportSettings, reach: Reach, identity: Option<&Identity>) -> Result<Self, Cause> {
-        let builder = || -> Result<ClientBuilder, Cause> {
+    fn build(settings: &TransportSettings, reach: Reach, identity: Option<&Identity>) -> Result<Self, ConnectionError> {
+        let builder = || -> Result<ClientBuilder, ConnectionError> {
             let builder = builder(settings, reach).tls_certs_merge(authorities(&settings.certificate_authorities)?);
             Ok(match identity {
                 Some(identity) => builder.identity(identity.clone()),
@@ -132,7 +122,7 @@ impl Clients {
             None if reach == Reach::Public => (builder()?, None),
             None => (builder()?, Some(builder()?.no_proxy())),
         };
-        Ok(Self { http: build(http)?, direct: direct.map(build).transpose()? })
+        Ok(Self { http: set_up(http)?, direct: direct.map(set_up).transpose()? })
     }
 }
 
@@ -140,11 +130,7 @@ impl Transport {
     /// For all registries that need nothing special.
     pub(crate) fn shared() -> Result<Self, TransportError> {
         let settings = TransportSettings::default();
-        Self::build(&settings, Reach::Public).map_err(|(detail, source)| TransportError {
-            whose: "registries".to_owned(),
-            detail,
-            source,
-        })
+        Self::build(&settings, Reach::Public).map_err(|error| TransportError::about("registries".to_owned(), error))
     }
 
     /// For the registry `name`, which is configured.
@@ -154,11 +140,10 @@ impl Transport {
             false if is_loopback(name) => Reach::Loopback,
             false => Reach::Public,
         };
-        let whose = || format!("registry `{name}`");
-        Self::build(settings, reach).map_err(|(detail, source)| TransportError { whose: whose(), detail, source })
+        Self::build(settings, reach).map_err(|error| TransportError::about(format!("registry `{name}`"), error))
     }
 
-    fn build(settings: &TransportSettings, reach: Reach) -> Result<Self, Cause> {
+    fn build(settings: &TransportSettings, reach: Reach) -> Result<Self, ConnectionError> {
         let anonymous = Clients::build(settings, reach, None)?;
         let identity = settings.client_certificate.as_ref().map(identity).transpose()?;
         let identified = identity.map(|identity| Clients::build(settings, reach, Some(&identity))).transpose()?;
@@ -192,9 +177,6 @@ impl Transport {
     }
 }
 
-/// What is wrong, in words, and the cause where it says more.
-type Cause = (String, Option<reqwest::Error>);
-
 fn builder(settings: &TransportSettings, reach: Reach) -> ClientBuilder {
     let proxies = match &settings.proxy {
         Some(proxy) => host_of(&proxy.url).into_iter().collect(),
@@ -208,65 +190,6 @@ fn builder(settings: &TransportSettings, reach: Reach) -> ClientBuilder {
         .dns_resolver(Guard { reach, proxies })
         .connect_timeout(CONNECT_TIMEOUT.min(settings.timeout))
         .timeout(settings.timeout)
-}
-
-fn build(builder: ClientBuilder) -> Result<reqwest::Client, Cause> {
-    builder.build().map_err(|error| ("connections cannot be set up".to_owned(), Some(error)))
-}
-
-fn authorities(pems: &[Vec<u8>]) -> Result<Vec<Certificate>, Cause> {
-    let mut all = Vec::new();
-    for (index, pem) in pems.iter().enumerate() {
-        let which = match pems.len() {
-            1 => "the file of certificate authorities".to_owned(),
-            count => format!("file {} of {count} of certificate authorities", index + 1),
-        };
-        let found = certificates(pem, &which)?;
-        // Only building a client reads what is in them; doing so for each tells which one is wrong.
-        let trial = reqwest::Client::builder().tls_certs_only(found.iter().cloned()).build();
-        trial.map_err(|error| (format!("{which} holds a certificate that cannot be read"), Some(error)))?;
-        all.extend(found);
-    }
-    Ok(all)
-}
-
-fn certificates(pem: &[u8], which: &str) -> Result<Vec<Certificate>, Cause> {
-    let found = Certificate::from_pem_bundle(pem).map_err(|error| (format!("{which} is not PEM"), Some(error)))?;
-    match found.is_empty() {
-        true => Err((format!("{which} holds no certificate; it begins with `-----BEGIN CERTIFICATE-----`"), None)),
-        false => Ok(found),
-    }
-}
-
-fn identity(certificate: &ClientCertificate) -> Result<Identity, Cause> {
-    certificates(&certificate.chain, "the file of the client certificate")?;
-    let mut pem = Zeroizing::new(certificate.chain.clone());
-    pem.push(b'\n');
-    pem.extend_from_slice(certificate.key.expose_secret().as_bytes());
-    let identity = Identity::from_pem(&pem).map_err(|error| {
-        let detail = "the key of the client certificate is not a PEM of PKCS #8, PKCS #1 or SEC 1";
-        (detail.to_owned(), Some(error))
-    })?;
-    let trial = reqwest::Client::builder().tls_certs_only([]).identity(identity.clone()).build();
-    trial.map_err(|error| ("the client certificate and its key do not belong together".to_owned(), Some(error)))?;
-    Ok(identity)
-}
-
-fn proxy(settings: &ProxySettings) -> Result<Proxy, Cause> {
-    // The text is in no message: somebody may have put a password into it all the same.
-    let wrong = || ("the proxy is not a URL as `http://proxy.example.org:3128`".to_owned(), None);
-    let url = Url::parse(&settings.url).map_err(|_| wrong())?;
-    if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
-        return Err(wrong());
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(("the proxy's user name and password do not belong into its URL".to_owned(), None));
-    }
-    let proxy = Proxy::all(url).map_err(|_| wrong())?;
-    Ok(match &settings.credentials {
-        Some((user, password)) => proxy.basic_auth(user, password.expose_secret()),
-        None => proxy,
-    })
 }
 
 /// Where the HTTP client itself looks for proxies.
