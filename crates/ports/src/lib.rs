@@ -5,6 +5,7 @@
 //! cancelled: implementations recognise an effect that already happened.
 
 mod clock;
+mod files;
 mod progress;
 mod registry;
 mod repository;
@@ -12,10 +13,12 @@ mod store;
 mod tags;
 
 pub use clock::{Clock, Ids};
+pub use files::{FileMemory, MEMORY_OF_FILES, RememberedFile};
 pub use progress::{Progress, Step};
 pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind, Verification};
 pub use repository::{
-    BlobId, FileEntry, NewCommit, NewFile, Push, PushOutcome, Repository, RepositoryError, RepositoryErrorKind,
+    BlobId, BlobIdError, FileEntry, NewCommit, NewFile, Push, PushOutcome, Repository, RepositoryError,
+    RepositoryErrorKind,
 };
 pub use store::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,

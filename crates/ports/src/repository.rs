@@ -1,5 +1,7 @@
 //! What the engine asks of a config repository.
 
+use std::{fmt, str::FromStr};
+
 use async_trait::async_trait;
 use tagboat_model::{BranchName, CommitId, DecisionId, Timestamp};
 use thiserror::Error;
@@ -31,9 +33,49 @@ pub trait Repository: Send + Sync {
     ) -> Result<Vec<(DecisionId, CommitId)>, RepositoryError>;
 }
 
-/// The object id of a blob, in hexadecimal.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BlobId(pub String);
+/// The object id of a blob. It stands for the content: equal ids are equal bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlobId(pub [u8; 20]);
+
+/// In hexadecimal, as Git prints it.
+impl fmt::Display for BlobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Why a text is no object id of a blob.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{text}` is not the object id of a blob: 40 lower-case hexadecimal digits")]
+pub struct BlobIdError {
+    text: String,
+}
+
+impl FromStr for BlobId {
+    type Err = BlobIdError;
+
+    fn from_str(text: &str) -> Result<Self, BlobIdError> {
+        let fail = || BlobIdError { text: text.to_owned() };
+        let mut id = [0_u8; 20];
+        if text.len() != 2 * id.len() {
+            return Err(fail());
+        }
+        for (byte, digits) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            for digit in digits {
+                *byte = (*byte << 4) | hexadecimal(*digit).ok_or_else(fail)?;
+            }
+        }
+        Ok(Self(id))
+    }
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
 
 /// A regular file of a commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -112,4 +154,19 @@ pub struct RepositoryError {
     /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blob_ids_read_back_as_they_print() {
+        let empty = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
+        let id: BlobId = empty.parse().unwrap();
+        assert_eq!((id.0[0], id.0[19], id.to_string().as_str()), (0xe6, 0x91, empty));
+        for bad in [String::new(), empty[1..].to_owned(), format!("{empty}0"), empty.to_uppercase(), "é".repeat(20)] {
+            assert!(bad.parse::<BlobId>().is_err(), "{bad}");
+        }
+    }
 }

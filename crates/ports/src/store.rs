@@ -13,11 +13,11 @@ use tagboat_model::{
 };
 use thiserror::Error;
 
-use crate::TagMemory;
+use crate::{FileMemory, TagMemory};
 
 /// The database. Every method is one transaction, durable when it returns.
 #[async_trait]
-pub trait Store: TagMemory {
+pub trait Store: TagMemory + FileMemory {
     /// Store a delivery with its events, and mark dirty every branch that is interested in one of the images.
     /// A delivery whose key the receiver used before changes nothing.
     async fn accept(&self, delivery: NewDelivery) -> Result<Stored, StoreError>;

@@ -219,15 +219,16 @@ pub(crate) fn files(inner: &Inner, commit: &CommitId) -> Result<Vec<FileEntry>, 
     let repository = open(inner)?;
     let tree = repository.find_commit(object_id(commit)?).map_err(mirror_failed)?.tree().map_err(mirror_failed)?;
     let entries = tree.traverse().breadthfirst.files().map_err(mirror_failed)?;
-    let mut files: Vec<FileEntry> = entries
+    let files: Result<Vec<FileEntry>, Failure> = entries
         .into_iter()
         .filter(|entry| entry.mode.is_blob())
         // A path that is not UTF-8 cannot be named in configuration or in a message.
         .filter_map(|entry| {
             let path = entry.filepath.to_str().ok()?.to_owned();
-            Some(FileEntry { path, blob: BlobId(entry.oid.to_string()) })
+            Some(blob_id(entry.oid).map(|blob| FileEntry { path, blob }))
         })
         .collect();
+    let mut files = files?;
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
 }
@@ -236,7 +237,7 @@ pub(crate) fn files(inner: &Inner, commit: &CommitId) -> Result<Vec<FileEntry>, 
 pub(crate) fn read(inner: &Inner, blobs: &[BlobId], largest: usize) -> Result<Vec<Option<Vec<u8>>>, Failure> {
     let repository = open(inner)?;
     let read = |blob: &BlobId| {
-        let id = ObjectId::from_hex(blob.0.as_bytes()).map_err(mirror_failed)?;
+        let id = ObjectId::from(blob.0);
         let size = repository.find_header(id).map_err(mirror_failed)?.size();
         if usize::try_from(size).is_ok_and(|size| size <= largest) {
             return Ok(Some(repository.find_blob(id).map_err(mirror_failed)?.take_data()));
@@ -295,4 +296,8 @@ pub(crate) fn object_id(commit: &CommitId) -> Result<ObjectId, Failure> {
 
 pub(crate) fn commit_id(id: ObjectId) -> Result<CommitId, Failure> {
     id.to_string().parse().map_err(mirror_failed)
+}
+
+fn blob_id(id: ObjectId) -> Result<BlobId, Failure> {
+    <[u8; 20]>::try_from(id.as_slice()).map(BlobId).map_err(mirror_failed)
 }

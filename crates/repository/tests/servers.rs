@@ -51,9 +51,9 @@ async fn reads_and_writes(server: &BareRepository, repository: &GitRepository) {
         files.iter().map(|file| file.path.as_str()).collect::<Vec<_>>(),
         [".gitignore", "a.yaml", "deep/er/b.yaml"]
     );
-    let bytes = repository.read(&[files[2].blob.clone()], 100).await.unwrap();
+    let bytes = repository.read(&[files[2].blob], 100).await.unwrap();
     assert_eq!(bytes, [Some(b"image: web:1\r\n".to_vec())]);
-    assert_eq!(repository.read(&[files[2].blob.clone()], 3).await.unwrap(), [None], "what is too large is not loaded");
+    assert_eq!(repository.read(&[files[2].blob], 3).await.unwrap(), [None], "what is too large is not loaded");
 
     let commits = vec![commit("a.yaml", "image: web:2\n"), commit("deep/er/b.yaml", "image: web:2\r\n")];
     let outcome = push(repository, &first, commits.clone()).await.unwrap();

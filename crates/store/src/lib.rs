@@ -7,6 +7,7 @@
 mod branches;
 mod decisions;
 mod deliveries;
+mod files;
 mod observations;
 mod rows;
 mod schema;
@@ -19,11 +20,13 @@ use sqlx::{
     ConnectOptions as _,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
-use tagboat_model::{BranchKey, CommitId, DecisionId, Duration, EventId, ImageName, Tag, TenantName, Timestamp};
+use tagboat_model::{
+    BranchKey, CommitId, DecisionId, Duration, EventId, ImageName, RepositoryName, Tag, TenantName, Timestamp,
+};
 use tagboat_ports::{
-    Announcement, BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest,
-    NewDelivery, Observation, ObservedTag, PendingChange, Recorded, Settle, Sighting, Store, StoreError, Stored,
-    TagMemory, ToRecord, Work,
+    Announcement, BlobId, BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, FileMemory, Finish,
+    Interest, NewDelivery, Observation, ObservedTag, PendingChange, Recorded, RememberedFile, Settle, Sighting, Store,
+    StoreError, Stored, TagMemory, ToRecord, Work,
 };
 use tokio::sync::Notify;
 
@@ -229,5 +232,57 @@ impl TagMemory for SqliteStore {
 
     async fn announcements(&self, tenant: &TenantName, image: &ImageName) -> Result<Vec<Announcement>, StoreError> {
         self.read("read announcements", async |c| observations::announcements(c, tenant, image).await).await
+    }
+}
+
+#[async_trait]
+impl FileMemory for SqliteStore {
+    async fn remembered_files(
+        &self,
+        tenant: &TenantName,
+        repository: &RepositoryName,
+        finder: &str,
+    ) -> Result<Vec<RememberedFile>, StoreError> {
+        self.read("read what was found in files", async |c| files::of(c, tenant, repository, finder).await).await
+    }
+
+    async fn remember_files(
+        &self,
+        tenant: &TenantName,
+        repository: &RepositoryName,
+        finder: &str,
+        files: &[RememberedFile],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let (tenant, repository) = (tenant.clone(), repository.clone());
+        let (finder, found) = (finder.to_owned(), files.to_vec());
+        write!(self, "write what was found in files", async |c| {
+            files::remember(c, &tenant, &repository, &finder, &found, now).await
+        })
+    }
+
+    /// Mostly there is nothing to write, and finding that out keeps nobody from writing.
+    async fn use_files(
+        &self,
+        tenant: &TenantName,
+        repository: &RepositoryName,
+        finder: &str,
+        used: &[(BlobId, String)],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let operation = "look for files that are not used";
+        let note = self.read(operation, async |c| files::look(c, tenant, repository, finder, used, now).await).await?;
+        if note.is_empty() {
+            return Ok(());
+        }
+        let (tenant, repository, finder) = (tenant.clone(), repository.clone(), finder.to_owned());
+        write!(self, "note which files are used", async |c| {
+            files::note(c, &tenant, &repository, &finder, &note, now).await
+        })
+    }
+
+    async fn forget_files(&self, tenant: &TenantName, repository: &RepositoryName) -> Result<(), StoreError> {
+        let (tenant, repository) = (tenant.clone(), repository.clone());
+        write!(self, "forget files", async |c| files::forget(c, &tenant, &repository).await)
     }
 }

@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use sqlx::{Row as _, sqlite::SqliteRow};
 use tagboat_model::{BranchKey, Timestamp};
+use tagboat_ports::BlobId;
 
 /// A text column as a type of the model.
 pub(crate) fn parsed<T>(row: &SqliteRow, column: &str) -> Result<T, sqlx::Error>
@@ -38,6 +39,11 @@ pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Er
 
 pub(crate) fn time(row: &SqliteRow, column: &str) -> Result<Timestamp, sqlx::Error> {
     row.try_get(column).map(Timestamp)
+}
+
+pub(crate) fn blob_id(row: &SqliteRow, column: &str) -> Result<BlobId, sqlx::Error> {
+    let bytes: &[u8] = row.try_get(column)?;
+    <[u8; 20]>::try_from(bytes).map(BlobId).map_err(|error| damaged(column, error))
 }
 
 pub(crate) fn branch_key(row: &SqliteRow) -> Result<BranchKey, sqlx::Error> {

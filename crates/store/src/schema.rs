@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 /// Number, name, forward, back.
-const STEPS: [(i64, &str, &str, &str); 2] = [
+const STEPS: [(i64, &str, &str, &str); 3] = [
     (
         1,
         "start",
@@ -20,6 +20,12 @@ const STEPS: [(i64, &str, &str, &str); 2] = [
         "tags",
         include_str!("../../../migrations/sqlite/0002_tags.up.sql"),
         include_str!("../../../migrations/sqlite/0002_tags.down.sql"),
+    ),
+    (
+        3,
+        "files",
+        include_str!("../../../migrations/sqlite/0003_files.up.sql"),
+        include_str!("../../../migrations/sqlite/0003_files.down.sql"),
     ),
 ];
 
@@ -51,7 +57,7 @@ mod tests {
     use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
 
     /// Rows for the tables as each step leaves them.
-    const ROWS: [&str; 2] = ["
+    const ROWS: [&str; 3] = ["
         INSERT INTO delivery VALUES ('d', 'default', 'registry', 'k', 'accepted', '[]', x'00', 1);
         INSERT INTO event VALUES ('e', 'd', 'default', 'r.example/a', '1', NULL, '\"signed\"', 1);
         INSERT INTO branch (tenant, repository, branch) VALUES ('default', 'config', 'main');
@@ -67,7 +73,8 @@ mod tests {
         INSERT INTO announcement VALUES (1, 'default', 'r.example/a', '1', '', 1);
         INSERT INTO reading VALUES ('default', 'r.example/b', '1', '{}', NULL, 1, '[]', 1);
         UPDATE branch SET wake_at = 1;
-        INSERT INTO interest VALUES ('default', 'config', 'main', 'r.example/a', 1, 1, 'r');"];
+        INSERT INTO interest VALUES ('default', 'config', 'main', 'r.example/a', 1, 1, 'r');", "
+        INSERT INTO file_memory VALUES ('default', 'config', x'00', 'yaml', 'f', 1, x'');"];
 
     async fn memory() -> SqliteConnection {
         "sqlite::memory:".parse::<SqliteConnectOptions>().unwrap().foreign_keys(true).connect().await.unwrap()

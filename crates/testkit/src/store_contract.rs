@@ -1,5 +1,7 @@
 //! What every store promises, whatever is below it. Each function gets an empty store.
 
+mod files;
+
 use tagboat_model::{
     BranchKey, CommitId, Decision, DecisionId, Duration, Event, ImageName, ImagePushed, Outcome, Reason, Tag,
     Timestamp, Trust,
@@ -82,6 +84,9 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     what_waits_is_woken_once(&open().await).await;
     edited_rules_want_a_look(&open().await).await;
     sightings_and_announcements_keep_their_first_time(&open().await).await;
+    files::what_was_found_is_remembered(&open().await).await;
+    files::what_is_not_used_is_forgotten(&open().await).await;
+    files::what_another_finder_wrote_is_forgotten(&open().await).await;
 }
 
 async fn repeated_deliveries_change_nothing(store: &dyn Store) {

@@ -97,6 +97,12 @@ struct Config {
     commits: Mutex<Vec<(CommitId, Vec<u8>)>>,
 }
 
+impl Config {
+    fn settings_blob(&self) -> BlobId {
+        hex(&self.settings.lock().unwrap())[..40].parse().unwrap()
+    }
+}
+
 #[async_trait]
 impl Clock for World {
     fn now(&self) -> Timestamp {
@@ -134,15 +140,19 @@ impl Repository for Config {
     }
 
     async fn files(&self, commit: &CommitId) -> Result<Vec<FileEntry>, RepositoryError> {
-        let entry = |path: &str, blob: String| FileEntry { path: path.to_owned(), blob: BlobId(blob) };
-        Ok(vec![entry(".tagboat.yaml", "settings".to_owned()), entry("dev/web.yaml", commit.to_string())])
+        let entry = |path: &str, blob: BlobId| FileEntry { path: path.to_owned(), blob };
+        Ok(vec![entry(".tagboat.yaml", self.settings_blob()), entry("dev/web.yaml", commit.as_str().parse().unwrap())])
     }
 
     async fn read(&self, blobs: &[BlobId], _: usize) -> Result<Vec<Option<Vec<u8>>>, RepositoryError> {
         let commits = self.commits.lock().unwrap();
-        let read = |blob: &BlobId| match blob.0.as_str() {
-            "settings" => Some(self.settings.lock().unwrap().clone().into_bytes()),
-            id => commits.iter().find(|(commit, _)| commit.as_str() == id).map(|(_, bytes)| bytes.clone()),
+        let settings = self.settings_blob();
+        let read = |blob: &BlobId| {
+            if *blob == settings {
+                return Some(self.settings.lock().unwrap().clone().into_bytes());
+            }
+            let id = blob.to_string();
+            commits.iter().find(|(commit, _)| commit.as_str() == id).map(|(_, bytes)| bytes.clone())
         };
         Ok(blobs.iter().map(read).collect())
     }

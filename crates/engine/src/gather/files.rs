@@ -147,7 +147,7 @@ pub(super) async fn find(
     let mut wanted = wanted(tree, environments, entries).map_err(ReconcileError::Overlap)?;
     while !wanted.is_empty() {
         let chunk: Vec<Wanted<'_>> = wanted.drain(..READ_AT_ONCE.min(wanted.len())).collect();
-        let blobs: Vec<BlobId> = chunk.iter().map(|wanted| wanted.file.blob.clone()).collect();
+        let blobs: Vec<BlobId> = chunk.iter().map(|wanted| wanted.file.blob).collect();
         let contents = config.port.read(&blobs, LARGEST_FILE).await?;
         for (wanted, bytes) in chunk.into_iter().zip(contents) {
             // Nobody writes manifests of this size by hand, so nothing is said of them.

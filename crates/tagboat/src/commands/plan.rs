@@ -3,10 +3,14 @@
 //! It runs the server's own reconcile up to the point where something would be written. What only the server's memory
 //! knows is not known here: when tags appeared, and what CI announced.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use async_trait::async_trait;
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tagboat_engine::{Behaviour, ConfigRepository, Engine, Plan, Ports, ReconcileError};
 use tagboat_model::{
     BranchKey, BranchName, CommitId, Decision, DecisionId, Duration, Outcome, RepositoryName, TenantName,
@@ -62,7 +66,7 @@ async fn plan(
     let repository = repository.map_err(|error| failed(&error))?;
     let key = BranchKey { tenant: tenant.clone(), repository: repository.clone(), branch: branch.clone() };
     let head = tree.head().map_or_else(|| "0".repeat(40).parse(), Ok).map_err(|error| failed(&error))?;
-    let port = Arc::new(Checkout { tree, head });
+    let port = Arc::new(Checkout { tree, head, paths: Mutex::default() });
     let repositories = BTreeMap::from([((tenant, repository), ConfigRepository { port, branch: branch.clone() })]);
     let settle = Settle { quiet: Duration::from_seconds(0), at_most: Duration::from_seconds(0) };
     let minute = Duration::from_seconds(60);
@@ -91,6 +95,17 @@ async fn plan(
 struct Checkout {
     tree: WorkTree,
     head: CommitId,
+    /// Of the files that were listed, by their ids.
+    paths: Mutex<BTreeMap<BlobId, String>>,
+}
+
+/// Made of the path, so that no file is read to be listed. What is remembered by it is gone with the plan's database.
+fn blob_id(path: &str) -> BlobId {
+    let mut id = [0; 20];
+    for (to, from) in id.iter_mut().zip(Sha256::digest(path.as_bytes()).iter()) {
+        *to = *from;
+    }
+    BlobId(id)
 }
 
 #[async_trait]
@@ -101,12 +116,17 @@ impl Repository for Checkout {
 
     async fn files(&self, _: &CommitId) -> Result<Vec<FileEntry>, RepositoryError> {
         let files = self.tree.files().map_err(|error| unreadable("list", error))?;
-        Ok(files.into_iter().map(|path| FileEntry { blob: BlobId(path.clone()), path }).collect())
+        let files: Vec<FileEntry> = files.into_iter().map(|path| FileEntry { blob: blob_id(&path), path }).collect();
+        let mut paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
+        paths.extend(files.iter().map(|file| (file.blob, file.path.clone())));
+        Ok(files)
     }
 
     async fn read(&self, blobs: &[BlobId], largest: usize) -> Result<Vec<Option<Vec<u8>>>, RepositoryError> {
+        let paths = self.paths.lock().unwrap_or_else(PoisonError::into_inner);
         let read = |blob: &BlobId| {
-            let bytes = self.tree.read(&blob.0).map_err(|error| unreadable("read", error))?;
+            let Some(path) = paths.get(blob) else { return Ok(None) };
+            let bytes = self.tree.read(path).map_err(|error| unreadable("read", error))?;
             Ok(bytes.filter(|bytes| bytes.len() <= largest))
         };
         blobs.iter().map(read).collect()

@@ -14,7 +14,7 @@ use tagboat_ports::{
     PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
 };
 
-use super::{Bug, memory_tags::Tags};
+use super::{Bug, memory_files::Files, memory_tags::Tags};
 
 #[derive(Debug, Default)]
 struct Branch {
@@ -72,6 +72,7 @@ pub(super) struct Tables {
     event_branches: Vec<(EventId, BranchKey, i64)>,
     branches: BTreeMap<BranchKey, Branch>,
     pub(super) tags: Tags,
+    pub(super) files: Files,
     decisions: Vec<(DecisionRecord, &'static str)>,
     decision_events: BTreeSet<(DecisionId, EventId)>,
 }

@@ -117,7 +117,7 @@ impl World {
         self.storm.store(false, Ordering::Relaxed);
     }
 
-    /// Time passes; images are pushed, senders send, people commit.
+    /// Time passes; images are pushed, senders send, people commit, what is only remembered is lost.
     pub(super) fn something_happens(&self) {
         let storm = self.storm.load(Ordering::Relaxed);
         let milliseconds = if self.chance(50) { 20_000 } else { self.random(400) };
@@ -127,6 +127,9 @@ impl World {
         }
         if storm && self.chance(120) {
             self.person_commits();
+        }
+        if self.fault(150) {
+            self.store.lose_files();
         }
         self.a_sender_sends();
     }
@@ -342,7 +345,7 @@ fn digest(seed: &str) -> Digest {
 }
 
 pub(super) fn blob_id(bytes: &[u8]) -> BlobId {
-    BlobId(hex(bytes))
+    hex(bytes)[..40].parse().unwrap()
 }
 
 fn commit_id(parent: Option<&CommitId>, message: &str, files: &BTreeMap<String, Vec<u8>>) -> CommitId {
