@@ -66,6 +66,27 @@ async fn a_pushed_image_becomes_exactly_one_commit_over_http() {
 }
 
 #[tokio::test]
+async fn a_commit_is_worded_and_signed_off_as_the_repository_file_wants() {
+    let world = over_http().await;
+    world.wait_until_started().await;
+    let style = "commit:\n  signOff: true\n  message: |\n    chore(deploy): {{ entry }} {{ tag }} in {{ environment }}\n\n    Tagboat-Decision: d-ffffffffffffffff\n    Refs: #7\n";
+    let settings = format!("{}{style}", world.config.file(".tagboat.yaml"));
+    world.config.commit_as_person("Word commits", &[(".tagboat.yaml", &settings)]);
+    let digest = world.registry.push_image("acme/web", "1.5.0", "web-1.5.0").await;
+    world.wait_for_commits(3).await;
+    let message = world.config.message("main");
+    assert!(message.starts_with("chore(deploy): web 1.5.0 in dev\n\nRefs: #7\n"), "{message}");
+    // As git reads it.
+    std::fs::write(world.folder.path().join("message"), &message).unwrap();
+    let read = tagboat_testkit::git(world.folder.path(), &["interpret-trailers", "--parse", "message"]);
+    let image = format!("Tagboat-Image: {}/acme/web:1.5.0@{digest}", world.registry.host());
+    let (front, behind) = read.split_once("\nTagboat-Decision: d-").unwrap();
+    assert_eq!(front, format!("Refs: #7\n{image}\nTagboat-Environment: dev"));
+    assert_eq!(behind.split_once('\n'), Some((&behind[..16], "Signed-off-by: Tagboat <tagboat@localhost>\n")));
+    assert!(!read.contains("d-ffff"), "{read}");
+}
+
+#[tokio::test]
 async fn a_pushed_image_becomes_exactly_one_commit_over_ssh() {
     let world = over_ssh().await;
     world.wait_until_started().await;

@@ -12,7 +12,7 @@ const PURE: [(&str, &[&str]); 7] = [
     ("tagboat-intake", &["serde", "serde_json", "thiserror", "hmac", "sha2", "subtle", "base64", "secrecy", "globset"]),
     ("tagboat-policy", &["serde", "thiserror", "schemars", "semver", "regex"]),
     ("tagboat-manifest", &["serde", "serde_json", "thiserror", "granit-parser", "memchr", "regex", "toml_edit"]),
-    ("tagboat-promotion", &["serde", "serde_json", "thiserror", "globset", "sha2"]),
+    ("tagboat-promotion", &["serde", "serde_json", "thiserror", "globset", "sha2", "minijinja"]),
     ("tagboat-settings", &["serde", "serde_json", "thiserror", "schemars", "serde-saphyr", "strsim"]),
     (
         "tagboat-signature",
@@ -72,7 +72,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
 ];
 
 /// One door each to the outside.
-const DOORS: [(&str, &[&str]); 14] = [
+const DOORS: [(&str, &[&str]); 15] = [
     ("gix", &["tagboat-repository"]),
     ("gix-pack", &["tagboat-repository"]),
     ("sqlx", &["tagboat-store"]),
@@ -90,6 +90,7 @@ const DOORS: [(&str, &[&str]); 14] = [
     ("yaml_serde", &["tagboat-testkit"]),
     ("toml_edit", &["tagboat-manifest"]),
     ("ignore", &["tagboat-repository"]),
+    ("minijinja", &["tagboat-promotion"]),
 ];
 
 fn metadata() -> Metadata {

@@ -15,7 +15,7 @@ use std::{
 use tagboat_model::{BranchKey, BranchName, CommitId, ImageName, Reference, Tag, Timestamp, Uneditable};
 use tagboat_ports::{EventRecord, FileEntry, Step, Work};
 use tagboat_promotion::{
-    Candidate, CandidateState, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts, Verify,
+    Candidate, CandidateState, CommitStyle, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts, Verify,
 };
 use tagboat_settings::RepositorySettings;
 
@@ -37,6 +37,8 @@ pub(crate) struct Gathered {
     pub(crate) facts: Facts,
     /// The files that hold references, by path.
     pub(crate) files: BTreeMap<String, SourceFile>,
+    /// How the repository file wants commits to be worded.
+    pub(crate) style: CommitStyle,
     /// The images that were looked at completely.
     pub(crate) listed: Vec<ImageName>,
     /// The images that were to be, and could not: the next try looks at them again.
@@ -119,7 +121,9 @@ impl Engine {
             inquiry.forget(entries.iter().map(|entry| &entry.image));
         }
         let Looked { listed, missed, unavailable, waiting, was_due } = inquiry.finish().await?;
-        Ok(Gathered { facts, files: found.into_texts(), listed, missed, unavailable, waiting, was_due })
+        let sign_off = settings.commit.sign_off.then(|| config.committer.clone());
+        let style = CommitStyle { message: settings.commit.message.clone(), sign_off };
+        Ok(Gathered { facts, files: found.into_texts(), style, listed, missed, unavailable, waiting, was_due })
     }
 
     /// The repository file of the governing branch, which governs other branches too. `tree` is that of the branch.

@@ -42,6 +42,8 @@ pub struct ConfigRepository {
     pub port: Arc<dyn Repository>,
     /// The governing branch.
     pub branch: BranchName,
+    /// Who commits, as `Name <address>`: the repository file may want commits signed off.
+    pub committer: String,
 }
 
 /// How the engine behaves.

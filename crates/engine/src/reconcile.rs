@@ -46,7 +46,7 @@ impl Engine {
         let gathered = self.gather(work, config, &head, sweeping).await?;
         let decisions = decide(&gathered.facts);
         let edited = edit(&gathered.facts, &gathered.files, decisions);
-        let plans = propose(&gathered.facts, &to_update(&edited));
+        let plans = propose(&gathered.facts, &to_update(&edited), &gathered.style);
         let times = self.record(work, &gathered, &edited, &plans).await?;
 
         let mut newest = head.clone();

@@ -27,6 +27,6 @@ pub use reference::{
     Edit, ExplicitPlace, Format, Locator, Parts, Pin, PlacePart, Reference, Scalar, ScalarStyle, Uneditable,
     is_reserved_path,
 };
-pub use shown::shown;
+pub use shown::{is_bidirectional, shown};
 pub use signature::{Identity, SignatureRule};
 pub use time::{Duration, DurationError, Timestamp, TimestampError};

@@ -17,7 +17,9 @@ pub fn shown(text: &str) -> String {
     short
 }
 
-fn is_bidirectional(c: char) -> bool {
+/// Whether a character turns the direction of writing (Unicode's `Bidi_Control`).
+#[must_use]
+pub fn is_bidirectional(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 

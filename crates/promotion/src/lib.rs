@@ -8,6 +8,7 @@
 mod decide;
 mod environment;
 mod facts;
+mod message;
 mod propose;
 
 pub use decide::{PutForward, decide, put_forward};
@@ -15,4 +16,5 @@ pub use environment::{
     Delivery, Environment, ImageEntry, ImageOverride, Overlap, PathPattern, PathPatternError, Verify, assign,
 };
 pub use facts::{Candidate, CandidateState, EnvironmentFacts, Facts, FactsError, ImageFacts};
-pub use propose::{CommitPlan, CommitWords, Edited, FileChange, commit_message, decision_id, one_shot_id, propose};
+pub use message::{CommitStyle, CommitWords, MessageTemplate, TemplateError, commit_message};
+pub use propose::{CommitPlan, Edited, FileChange, decision_id, one_shot_id, propose};

@@ -1,11 +1,9 @@
-//! Decisions and edited files become commits, with every byte and word of them.
-
-use std::fmt::Write as _;
+//! Decisions and edited files become commits, with every byte of them; their words are in `message`.
 
 use sha2::{Digest as _, Sha256};
-use tagboat_model::{CommitId, Decision, DecisionId, Digest, EnvironmentName, ImageName, Reason, Tag, Version};
+use tagboat_model::{CommitId, Decision, DecisionId, Version};
 
-use crate::Facts;
+use crate::{CommitStyle, CommitWords, Facts, commit_message};
 
 /// A file with its new content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +52,8 @@ pub fn decision_id(facts: &Facts, decision: &Decision) -> Option<DecisionId> {
 pub fn one_shot_id(head: Option<&CommitId>, words: &CommitWords<'_>) -> Option<DecisionId> {
     let head = head.map(CommitId::as_str).unwrap_or_default();
     let mut hash = Sha256::new();
-    hash.update(format!("{head}\n{}", commit_message(&CommitWords { decision: None, ..*words })));
+    let message = commit_message(&CommitWords { decision: None, ..*words }, &CommitStyle::default());
+    hash.update(format!("{head}\n{message}"));
     id_of(hash)
 }
 
@@ -65,70 +64,27 @@ fn id_of(hash: Sha256) -> Option<DecisionId> {
 
 /// One commit per environment and image, in the order of the decisions, so that `git revert` takes back one thing.
 #[must_use]
-pub fn propose(facts: &Facts, edited: &[Edited<'_>]) -> Vec<CommitPlan> {
+pub fn propose(facts: &Facts, edited: &[Edited<'_>], style: &CommitStyle) -> Vec<CommitPlan> {
     let plan = |edit: &Edited<'_>| {
         let decision = decision_id(facts, edit.decision)?;
-        Some(CommitPlan {
-            message: message(edit.decision, edit.version, &decision),
-            decision,
-            files: edit.files.clone(),
-        })
+        Some(CommitPlan { message: message(edit, &decision, style), decision, files: edit.files.clone() })
     };
     edited.iter().filter_map(plan).collect()
 }
 
-fn message(decision: &Decision, version: &Version, id: &DecisionId) -> String {
-    let Decision { environment, entry, image, current, reasons, .. } = decision;
-    commit_message(&CommitWords {
+fn message(edit: &Edited<'_>, id: &DecisionId, style: &CommitStyle) -> String {
+    let Decision { environment, entry, image, current, reasons, .. } = edit.decision;
+    let files: Vec<&str> = edit.files.iter().map(|file| file.path.as_str()).collect();
+    let words = CommitWords {
         entry: entry.as_str(),
         environment: Some(environment),
         image,
         current,
-        tag: &version.tag,
-        digest: Some(&version.digest),
+        files: &files,
+        tag: &edit.version.tag,
+        digest: Some(&edit.version.digest),
         because: reasons.first(),
         decision: Some(id),
-    })
-}
-
-/// What a commit that brings a version says.
-#[derive(Debug, Clone, Copy)]
-pub struct CommitWords<'w> {
-    /// The image entry, or the last part of the image's name.
-    pub entry: &'w str,
-    /// The environment, where it is one of the repository file.
-    pub environment: Option<&'w EnvironmentName>,
-    /// The image.
-    pub image: &'w ImageName,
-    /// What the references carried.
-    pub current: &'w [String],
-    /// What they carry now.
-    pub tag: &'w Tag,
-    /// Its digest, where that is known.
-    pub digest: Option<&'w Digest>,
-    /// The first reason.
-    pub because: Option<&'w Reason>,
-    /// The decision.
-    pub decision: Option<&'w DecisionId>,
-}
-
-/// The message with its trailers. Every value in it is validated, so none can break out of its line.
-#[must_use]
-pub fn commit_message(words: &CommitWords<'_>) -> String {
-    let CommitWords { entry, environment, image, current, tag, digest, because, decision } = words;
-    let within = environment.map(|environment| format!(" in {environment}")).unwrap_or_default();
-    let mut text = format!("Update {entry} to {tag}{within}\n\n");
-    let _ = writeln!(text, "{image}: {} -> {tag}", current.join(", "));
-    if let Some(reason) = because {
-        let _ = writeln!(text, "Because {reason}.");
-    }
-    let digest = digest.map(|digest| format!("@{digest}")).unwrap_or_default();
-    let _ = write!(text, "\nTagboat-Image: {image}:{tag}{digest}\n");
-    if let Some(environment) = environment {
-        let _ = writeln!(text, "Tagboat-Environment: {environment}");
-    }
-    if let Some(decision) = decision {
-        let _ = writeln!(text, "Tagboat-Decision: {decision}");
-    }
-    text
+    };
+    commit_message(&words, style)
 }

@@ -5,7 +5,8 @@
 use tagboat_model::{Digest, Format, Parts, Pin, Reference, Scalar, ScalarStyle, Tag, Timestamp, WrittenImage};
 use tagboat_policy::{Considered, FollowedTag, Known, Policy, Selection, Semver};
 use tagboat_promotion::{
-    Candidate, CandidateState, Edited, EnvironmentFacts, Facts, FileChange, ImageFacts, decide, propose, put_forward,
+    Candidate, CandidateState, CommitStyle, Edited, EnvironmentFacts, Facts, FileChange, ImageFacts, decide, propose,
+    put_forward,
 };
 
 fn digest(of: char) -> Digest {
@@ -254,7 +255,8 @@ fn a_commit_says_what_changed_where_and_why() {
     let decisions = decide(&facts);
     let files = vec![FileChange { path: "apps/dev/web.yaml".to_owned(), bytes: Vec::new() }];
     let version = decisions[0].version.as_ref().unwrap();
-    let plans = propose(&facts, &[Edited { decision: &decisions[0], version, files }]);
+    let edited = [Edited { decision: &decisions[0], version, files }];
+    let plans = propose(&facts, &edited, &CommitStyle::default());
     insta::assert_snapshot!(plans[0].message, @r#"
     Update web to 1.5.0 in dev
 

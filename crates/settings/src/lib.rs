@@ -6,6 +6,7 @@
 //! The server file (`server`) is the operator's, the repository file (`repository`) the application teams'.
 
 mod claims;
+mod commit;
 mod overrides;
 mod problem;
 mod registries;
@@ -15,6 +16,7 @@ mod server_check;
 mod verify;
 
 pub use claims::claims;
+pub use commit::{CommitFile, CommitSettings};
 pub use overrides::environment_names;
 pub use problem::Problem;
 pub use registries::{ClientCertificateFile, CloudIdentity, ProxyFile, RegistryFile, SigstoreFile};

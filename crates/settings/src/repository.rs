@@ -11,7 +11,7 @@ use tagboat_policy::{FilterTags, Jump, Pattern, Policy, Selection};
 use tagboat_promotion::{Delivery, Environment, ImageEntry, ImageOverride, PathPattern, PathPatternError, Verify};
 
 use crate::{
-    VerifyFile,
+    CommitFile, CommitSettings, VerifyFile,
     problem::{self, Problem},
 };
 
@@ -26,6 +26,9 @@ pub struct RepositoryFile {
     /// The parts of the repository that run versions of these images.
     #[serde(default)]
     pub environments: Vec<EnvironmentFile>,
+    /// What the commits say.
+    #[serde(default)]
+    pub commit: CommitFile,
 }
 
 /// An entry under `images`.
@@ -152,6 +155,8 @@ pub struct RepositorySettings {
     pub images: Vec<ImageEntry>,
     /// The environments, in the order of the file.
     pub environments: Vec<Environment>,
+    /// What the commits say.
+    pub commit: CommitSettings,
 }
 
 impl RepositorySettings {
@@ -225,6 +230,8 @@ pub fn read_repository_file(source: &str, text: &str) -> Result<RepositorySettin
         let checked = environment_of(source, text, index, environment, &settings)?;
         settings.environments.push(checked);
     }
+    let wrong = |message: String| Problem::at(source, text, &["commit", "message"], message);
+    settings.commit = file.commit.read().map_err(wrong)?;
     Ok(settings)
 }
 

@@ -31,7 +31,7 @@ fn a_good_repository_file_is_read() {
 
 #[test]
 fn unknown_keys_name_the_nearest_known_one() {
-    insta::assert_snapshot!(repository("imagse: []\n"), @".tagboat.yaml:1:1: unknown key `imagse`; did you mean `images`? (known here: images, environments)");
+    insta::assert_snapshot!(repository("imagse: []\n"), @".tagboat.yaml:1:1: unknown key `imagse`; did you mean `images`? (known here: images, environments, commit)");
     insta::assert_snapshot!(repository(&IMAGE.replace("semver", "semvre")), @".tagboat.yaml:4:15: unknown value `semvre`; did you mean `semver`? (known here: semver, numerical, alphabetical, newest, digest, announced, argocdImageUpdater, kargo)");
     insta::assert_snapshot!(repository(&IMAGE.replace("range", "rnage")), @".tagboat.yaml:4:25: unknown key `rnage`; did you mean `range`? (known here: range)");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("commit", "commits"))), @".tagboat.yaml:8:14: unknown value `commits`; did you mean `commit`? (known here: commit)");
@@ -139,6 +139,18 @@ fn an_environment_changes_what_it_names_and_keeps_the_rest() {
     assert!(here.exclude.is_empty() && !here.allow_downgrade);
     assert_eq!((here.minimum_age.unwrap().to_string(), here.platforms.len()), ("2h".to_owned(), 1));
     assert_eq!(here.policy, settings.images[0].selection.policy);
+}
+
+#[test]
+fn commits_are_worded_by_a_template_that_is_tried() {
+    let with = |commit: &str| repository(&format!("{IMAGE}{DEV}commit:\n  {commit}\n"));
+    insta::assert_snapshot!(with("message: '{{ entry }}: {{ tag }}'"), @"1 images, 1 environments");
+    insta::assert_snapshot!(with("message: '{{ version }}'"), @".tagboat.yaml:10:12: the template is wrong in its line 1: `version` is not a variable (there are: entry, environment, image, registry, repository, tag, digest, current, files, reason, decision)");
+    insta::assert_snapshot!(with("message: \"{{ tag }}\\n{{ range(9) }}\""), @".tagboat.yaml:10:12: the template is wrong in its line 2: nothing can be called here; there are filters, as in `tag | upper`");
+    insta::assert_snapshot!(with("message: ''"), @".tagboat.yaml:10:12: the template is wrong: it is empty; leave it out for the built-in text");
+    insta::assert_snapshot!(with("sing: true"), @".tagboat.yaml:10:3: unknown key `sing` (known here: message, signOff)");
+    let settings = read_repository_file(".tagboat.yaml", "commit: { signOff: true }\n").unwrap();
+    assert!(settings.commit.sign_off && settings.commit.message.is_none());
 }
 
 #[test]

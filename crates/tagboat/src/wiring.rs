@@ -113,9 +113,10 @@ fn repositories(file: &ServerFile) -> Result<Repositories, Failure> {
         let name = (repository.tenant.clone(), repository.name.clone());
         let mirror = file.data_directory.join("mirrors").join(name.0.as_str()).join(format!("{}.git", name.1));
         let address = Address { url: repository.url.clone(), access: git_access(repository)? };
+        let committer = format!("{} <{}>", repository.author.name, repository.author.email);
         let author = Author { name: repository.author.name.clone(), email: repository.author.email.clone() };
         let port = Arc::new(GitRepository::new(repository.name.to_string(), address, author, mirror));
-        Ok((name, ConfigRepository { port, branch: repository.branch.clone() }))
+        Ok((name, ConfigRepository { port, branch: repository.branch.clone(), committer }))
     };
     file.repositories.iter().map(one).collect()
 }

@@ -234,7 +234,11 @@ impl Side {
             progress: Arc::new(()),
         };
         let key = ("default".parse().unwrap(), "config".parse().unwrap());
-        let repository = ConfigRepository { port: Arc::clone(&config) as _, branch: "main".parse().unwrap() };
+        let repository = ConfigRepository {
+            port: Arc::clone(&config) as _,
+            branch: "main".parse().unwrap(),
+            committer: "Tagboat <tagboat@localhost>".to_owned(),
+        };
         let settle = Settle { quiet: Duration::ZERO, at_most: Duration::ZERO };
         let behaviour = Behaviour { settle, sweep, lease: Duration::from_seconds(60) };
         let engine = Engine::new(ports, [(key, repository)].into_iter().collect(), behaviour);

@@ -67,7 +67,9 @@ async fn plan(
     let key = BranchKey { tenant: tenant.clone(), repository: repository.clone(), branch: branch.clone() };
     let head = tree.head().map_or_else(|| "0".repeat(40).parse(), Ok).map_err(|error| failed(&error))?;
     let port = Arc::new(Checkout { tree, head, paths: Mutex::default() });
-    let repositories = BTreeMap::from([((tenant, repository), ConfigRepository { port, branch: branch.clone() })]);
+    // A plan makes no commits.
+    let config = ConfigRepository { port, branch: branch.clone(), committer: String::new() };
+    let repositories = BTreeMap::from([((tenant, repository), config)]);
     let settle = Settle { quiet: Duration::from_seconds(0), at_most: Duration::from_seconds(0) };
     let minute = Duration::from_seconds(60);
     let behaviour = Behaviour { settle, sweep: minute, lease: minute };

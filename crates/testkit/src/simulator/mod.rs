@@ -98,7 +98,8 @@ fn engine(world: &Arc<World>) -> Engine {
         registry: Arc::clone(world) as _,
         progress: Arc::new(()),
     };
-    let config = ConfigRepository { port: Arc::clone(world) as _, branch: "main".parse().unwrap() };
+    let committer = "Tagboat <tagboat@localhost>".to_owned();
+    let config = ConfigRepository { port: Arc::clone(world) as _, branch: "main".parse().unwrap(), committer };
     let repositories = [(("default".parse().unwrap(), "config".parse().unwrap()), config)];
     let behaviour = Behaviour {
         settle: Settle { quiet: Duration::from_seconds(2), at_most: Duration::from_seconds(15) },

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use tagboat_manifest::{LARGEST_FILE, NewImage, Request, Source, Unreadable, named_in_unreadable};
 use tagboat_model::{CommitId, ImageName, Pin, Uneditable, WrittenImage};
-use tagboat_promotion::{CommitWords, commit_message, one_shot_id};
+use tagboat_promotion::{CommitStyle, CommitWords, commit_message, one_shot_id};
 use tagboat_repository::{Content, WorkTree};
 use tagboat_settings::REPOSITORY_FILE;
 
@@ -208,18 +208,21 @@ fn message(tree: &WorkTree, scope: &Scope<'_>, image: &NewImage, updates: &[File
         }
     }
     let repository = image.name.repository();
+    let files: Vec<&str> = updates.iter().filter(|it| it.update.bytes.is_some()).map(|it| it.file.as_str()).collect();
     let words = CommitWords {
         entry: repository.rsplit('/').next().unwrap_or(repository),
         environment: scope.environment.map(|environment| &environment.name),
         image: &image.name,
         current: &current,
+        files: &files,
         tag: &image.tag,
         digest: image.digest.as_ref(),
         because: None,
         decision: None,
     };
     let decision = one_shot_id(tree.head().as_ref(), &words);
-    commit_message(&CommitWords { decision: decision.as_ref(), ..words })
+    // The style of a repository file is for the server's commits: it knows who signs them off.
+    commit_message(&CommitWords { decision: decision.as_ref(), ..words }, &CommitStyle::default())
 }
 
 /// Places that should change and do not.
