@@ -67,7 +67,19 @@ impl GitServer {
     /// The address of the repository `config.git`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}/config.git", self.port)
+        self.url_of("config.git")
+    }
+
+    /// The address of a repository, by the name of its folder.
+    #[must_use]
+    pub fn url_of(&self, name: &str) -> String {
+        format!("http://127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// The port that it listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// How many requests were made so far.
@@ -89,7 +101,10 @@ async fn serve(State(served): State<Served>, request: Request) -> Response<Body>
             .body(Body::empty())
             .unwrap();
     }
-    let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
+    // A connection that is cut has no more than half of a body.
+    let Ok(body) = axum::body::to_bytes(body, 64 << 20).await else {
+        return Response::builder().status(StatusCode::BAD_REQUEST).body(Body::empty()).unwrap();
+    };
     let mut child = Command::new("git")
         .arg("http-backend")
         .env("GIT_PROJECT_ROOT", &served.root)

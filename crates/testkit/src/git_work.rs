@@ -1,8 +1,9 @@
 //! Bare repositories, and people who work in them with the git command.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Command, Stdio},
 };
 
 /// Run git in a folder, untouched by the configuration of the machine, and return what it printed.
@@ -15,20 +16,49 @@ pub fn git(folder: &Path, arguments: &[&str]) -> String {
 
 /// The same, with git's own words when it fails.
 fn try_git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new("git")
-        .current_dir(folder)
-        .env_remove("GIT_DIR")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .args(["-c", "user.name=Person", "-c", "user.email=person@example.org", "-c", "init.defaultBranch=main"])
-        .args(arguments)
-        .output()
-        .expect("git is installed");
+    let output = command(folder, arguments).output().expect("git is installed");
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
     } else {
         Err(String::from_utf8_lossy(&output.stderr).into_owned())
     }
+}
+
+fn command(folder: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new("git");
+    command
+        .current_dir(folder)
+        .env_remove("GIT_DIR")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .args(["-c", "user.name=Person", "-c", "user.email=person@example.org", "-c", "init.defaultBranch=main"])
+        .args(arguments);
+    command
+}
+
+/// A small Deployment of an image.
+#[must_use]
+pub fn deployment(name: &str, image: &str) -> String {
+    format!(
+        "apiVersion: apps/v1\nkind: Deployment\nmetadata:\n  name: {name}\n  namespace: team\n  labels:\n\
+         \x20   app.kubernetes.io/name: {name}\n    app.kubernetes.io/part-of: shop\nspec:\n  replicas: 2\n  selector:\n\
+         \x20   matchLabels: {{app.kubernetes.io/name: {name}}}\n  template:\n    metadata:\n      labels:\n\
+         \x20       app.kubernetes.io/name: {name}\n    spec:\n      serviceAccountName: {name}\n      containers:\n\
+         \x20     - name: app\n        image: {image}\n        ports:\n        - {{name: http, containerPort: 8080}}\n\
+         \x20       env:\n        - name: LOG_LEVEL\n          value: \"info\"\n        resources:\n\
+         \x20         requests: {{cpu: 100m, memory: 64Mi}}\n          limits: {{memory: 128Mi}}\n\
+         \x20       readinessProbe:\n          httpGet: {{path: /healthz, port: http}}\n          periodSeconds: 5\n"
+    )
+}
+
+/// So many Deployments below `folder`, as config repositories hold them: 20 in a folder, 1,000 for a team, and each names an
+/// image of its own that nobody moves.
+pub fn other_deployments(folder: &str, count: usize) -> impl Iterator<Item = (String, String)> {
+    (0..count).map(move |number| {
+        let path = format!("{folder}/team-{}/app-{}/file-{number}.yaml", number / 1000, number / 20);
+        let (name, image) = (format!("app-{number}"), format!("registry.example/team/app-{number}:1.0.0"));
+        (path, deployment(&name, &image))
+    })
 }
 
 /// A bare repository on disk, as a Git server holds it.
@@ -44,12 +74,38 @@ impl BareRepository {
     /// When git fails.
     #[must_use]
     pub fn with_files(files: &[(&str, &str)]) -> Self {
+        let repository = Self::without_commits();
+        repository.commit_as_person("Start", files);
+        repository
+    }
+
+    /// The same without a work tree: tens of thousands of files take seconds.
+    ///
+    /// # Panics
+    /// When git fails.
+    #[must_use]
+    pub fn with_many(files: impl Iterator<Item = (String, String)>) -> Self {
+        let repository = Self::without_commits();
+        let mut import = command(&repository.path(), &["fast-import", "--quiet", "--date-format=now"]);
+        let mut child = import.stdin(Stdio::piped()).spawn().expect("git is installed");
+        let mut input = std::io::BufWriter::new(child.stdin.take().unwrap());
+        input.write_all(b"commit refs/heads/main\ncommitter Person <person@example.org> now\ndata 5\nStart\n").unwrap();
+        for (path, text) in files {
+            write!(input, "M 100644 inline {path}\ndata {}\n{text}\n", text.len()).unwrap();
+        }
+        input.flush().unwrap();
+        // It ends when there is no more.
+        drop(input);
+        assert!(child.wait().unwrap().success(), "git fast-import failed");
+        repository
+    }
+
+    fn without_commits() -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("config.git")).unwrap();
         let repository = Self { folder };
         git(&repository.path(), &["init", "--bare", "--quiet"]);
         git(&repository.path(), &["config", "http.receivepack", "true"]);
-        repository.commit_as_person("Start", files);
         repository
     }
 

@@ -17,14 +17,16 @@ pub mod simulator;
 mod ssh_server;
 pub mod store_contract;
 mod token_server;
+mod wire;
 pub mod world;
 
 pub use authority::{Authority, Flaw, Signer};
 pub use docker_registry::{DockerRegistry, REGISTRY_PASSWORDS, REGISTRY_USER};
 pub use fault_proxy::{Fault, FaultProxy};
 pub use git_server::GitServer;
-pub use git_work::{BareRepository, git};
+pub use git_work::{BareRepository, deployment, git, other_deployments};
 pub use http_fake::{Asked, HttpFake, response};
 pub use process::{Process, free_port, wait_for_port};
 pub use ssh_server::SshServer;
 pub use token_server::TokenServer;
+pub use wire::{Side, Wire};
