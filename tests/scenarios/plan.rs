@@ -86,7 +86,7 @@ async fn plan_shows_what_the_server_would_do() {
     assert_eq!(code, 5, "{text}{error}");
     for expect in [
         "dev\n  web: 1.4.0 -> 1.5.0\n    1.5.0 is the best tag that semver `^1` admits\n",
-        "  api: no tag, 1.0.0 -> 1.1.0\n",
+        "  api: 1.0.0, no tag -> 1.1.0\n",
         "prod lives on branch release, not in this work tree\n",
         "--- a/deploy.sh\n+++ b/deploy.sh\n@@ -1 +1 @@\n-API=1.0.0\n+API=1.1.0\n",
         "+++ b/umbrella/dev.yaml\n@@ -1,2 +1,3 @@\n api:\n   replicas: 1\n+  version: 1.1.0\n",

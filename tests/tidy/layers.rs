@@ -42,7 +42,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("tagboat-ports", &["model"]),
     ("tagboat-connection", &[]),
     ("tagboat-registry", &["model", "ports", "signature", "connection"]),
-    ("tagboat-repository", &["model", "ports"]),
+    ("tagboat-repository", &["model", "ports", "connection"]),
     ("tagboat-store", &["model", "ports"]),
     ("tagboat-engine", &["model", "intake", "policy", "manifest", "promotion", "settings", "ports"]),
     ("tagboat-server", &["model", "intake", "policy", "manifest", "promotion", "settings", "ports", "engine"]),
@@ -65,24 +65,37 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ),
     (
         "tagboat-testkit",
-        // The registry for a bench alone.
-        &["model", "intake", "policy", "manifest", "promotion", "settings", "ports", "registry", "engine", "server"],
+        // Registry and repository for benches alone.
+        &[
+            "model",
+            "intake",
+            "policy",
+            "manifest",
+            "promotion",
+            "settings",
+            "ports",
+            "registry",
+            "repository",
+            "engine",
+            "server",
+        ],
     ),
     ("xtask", &[]),
 ];
 
 /// One door each to the outside.
-const DOORS: [(&str, &[&str]); 15] = [
+const DOORS: [(&str, &[&str]); 16] = [
     ("gix", &["tagboat-repository"]),
     ("gix-pack", &["tagboat-repository"]),
+    ("gix-transport", &["tagboat-repository"]),
     ("sqlx", &["tagboat-store"]),
     ("oci-spec", &["tagboat-registry"]),
     ("sigstore-verify", &["tagboat-signature"]),
     // The tests make signatures.
     ("aws-lc-rs", &["tagboat-signature", "tagboat-testkit"]),
     ("octocrab", &["tagboat-forge"]),
-    // The demo's registry and the tests send requests of their own.
-    ("reqwest", &["tagboat-connection", "tagboat-registry", "tagboat", "tagboat-testkit"]),
+    // The demo's registry and the tests send requests of their own; Git's HTTP is spoken on the same client.
+    ("reqwest", &["tagboat-connection", "tagboat-registry", "tagboat-repository", "tagboat", "tagboat-testkit"]),
     ("axum", &["tagboat-server", "tagboat", "tagboat-testkit"]),
     ("clap", &["tagboat", "xtask"]),
     ("granit-parser", &["tagboat-manifest"]),

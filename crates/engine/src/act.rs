@@ -1,7 +1,7 @@
 //! Act: make the planned commits true, and write down what became of them.
 
 use tagboat_model::{BranchKey, CommitId, Timestamp};
-use tagboat_ports::{NewCommit, NewFile, Push, PushOutcome, Step};
+use tagboat_ports::{BranchChange, BranchUpdate, NewCommit, NewFile, Push, PushOutcome, Step};
 use tagboat_promotion::CommitPlan;
 
 use crate::{ConfigRepository, Engine, ReconcileError};
@@ -28,10 +28,12 @@ impl Engine {
                 .collect(),
         };
         let commits: Vec<NewCommit> = plans.iter().zip(times).map(commit).collect();
-        let push = Push { branch: key.branch.clone(), base: base.clone(), commits };
+        let change = BranchChange::Append { base: base.clone(), commits };
+        let push = Push { updates: vec![BranchUpdate { branch: key.branch.clone(), change }] };
         let outcome = config.port.push(&push).await?;
         if let PushOutcome::Landed(ids) = &outcome {
-            let landed: Vec<_> = plans.iter().map(|plan| plan.decision.clone()).zip(ids.iter().cloned()).collect();
+            let ids = ids.iter().flatten().cloned();
+            let landed: Vec<_> = plans.iter().map(|plan| plan.decision.clone()).zip(ids).collect();
             self.ports.store.settle_changes(key, &landed, &[], self.now()).await?;
             self.ports.progress.step(&Step::Pushed { key: key.clone(), commits: landed, at: self.now() });
         }

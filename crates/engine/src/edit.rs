@@ -3,10 +3,11 @@
 //! What cannot be edited safely is a reason on the decision, not an error: other decisions go on. Spans refer to
 //! the files as they were read, so each file is always computed from its original bytes and all edits so far.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tagboat_manifest::{Claim, NewVersion, apply, rewrite};
 use tagboat_model::{Decision, Edit, Outcome, Reason, Version};
+use tagboat_ports::NotEditable;
 use tagboat_promotion::{Facts, FileChange, ImageFacts};
 
 /// A file as it was read, with what image entries say of places in it.
@@ -15,12 +16,21 @@ pub(crate) struct SourceFile {
     pub(crate) claims: Vec<Claim>,
 }
 
-type Files = BTreeMap<String, SourceFile>;
+/// The files that are to be changed, by path; or why one is never written.
+pub(crate) type Files = BTreeMap<String, Result<SourceFile, NotEditable>>;
 
 /// A decision with the files that carry it out; none for a decision to do nothing.
 pub(crate) struct EditedDecision {
     pub(crate) decision: Decision,
     pub(crate) files: Vec<FileChange>,
+}
+
+/// The files that decisions change, sorted.
+pub(crate) fn to_change(facts: &Facts, decisions: &[Decision]) -> Vec<String> {
+    let images = facts.environments.iter().flat_map(|environment| &environment.images);
+    let updated = decisions.iter().zip(images).filter(|(decision, _)| decision.outcome == Outcome::Update);
+    let files: BTreeSet<&String> = updated.flat_map(|(_, image)| &image.references).map(|it| &it.file).collect();
+    files.into_iter().cloned().collect()
 }
 
 /// Edit the files for every decision to update, in order. A file that several decisions change contains, for
@@ -69,6 +79,7 @@ fn edit_image(
     let change = |(file, line): (&str, usize)| {
         let refused = |detail: String| Reason::CannotEdit { file: file.to_owned(), line, detail };
         let source = files.get(file).ok_or_else(|| refused("it was not read".to_owned()))?;
+        let source = source.as_ref().map_err(|why| refused(why.to_string()))?;
         let wanted = edits.get(file).map_or(&[][..], Vec::as_slice);
         let claims: Vec<&Claim> = source.claims.iter().collect();
         let bytes = apply(file, &source.bytes, wanted, &claims).map_err(|refusal| refused(refusal.to_string()))?;
@@ -125,7 +136,7 @@ mod tests {
         }];
         let facts = Facts { key, head: "0".repeat(40).parse().unwrap(), now: Timestamp(0), environments };
         let source = SourceFile { bytes: text.as_bytes().to_vec(), claims: Vec::new() };
-        let files = BTreeMap::from([("a.yaml".to_owned(), source)]);
+        let files = BTreeMap::from([("a.yaml".to_owned(), Ok(source))]);
         let decisions = decide(&facts);
         edit(&facts, &files, decisions)
     }

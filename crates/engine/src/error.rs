@@ -66,10 +66,12 @@ pub enum ReconcileError {
         detail: String,
     },
     /// Somebody else was faster each time.
-    #[error("the branch moved {times} times while it was being written")]
+    #[error("others moved the branch {times} times in {lost} while it was being written")]
     Races {
         /// How often.
         times: u32,
+        /// For how long it was tried.
+        lost: Duration,
     },
     /// Another worker holds the branch now.
     #[error("another worker took over this branch")]

@@ -5,25 +5,31 @@
 
 mod candidates;
 mod files;
+mod governing;
+mod memory;
 mod registry;
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
 };
 
-use tagboat_model::{BranchKey, BranchName, CommitId, ImageName, Reference, Tag, Timestamp, Uneditable};
-use tagboat_ports::{EventRecord, FileEntry, Step, Work};
+use futures_util::future;
+use tagboat_model::{BranchKey, CommitId, ImageName, Reference, Tag, Timestamp, Uneditable};
+use tagboat_ports::{EventRecord, Interest, Observation, Step, Work};
 use tagboat_promotion::{
     Candidate, CandidateState, CommitStyle, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts, Verify,
 };
 use tagboat_settings::RepositorySettings;
+use tracing::{Instrument as _, debug_span};
 
+pub(crate) use crate::gather::{files::BranchFiles, governing::Governing, registry::Answers};
 use crate::{
     ConfigRepository, Engine, ReconcileError,
-    edit::SourceFile,
     gather::{
         candidates::Answer,
+        files::here,
         registry::{Inquiry, Looked},
     },
 };
@@ -35,10 +41,14 @@ const IMAGES_AT_ONCE: usize = 32;
 /// What was gathered, with what is needed to act on it.
 pub(crate) struct Gathered {
     pub(crate) facts: Facts,
-    /// The files that hold references, by path.
-    pub(crate) files: BTreeMap<String, SourceFile>,
+    /// What the files of the branch say.
+    pub(crate) files: BranchFiles,
     /// How the repository file wants commits to be worded.
     pub(crate) style: CommitStyle,
+    /// What was read at registries, to be remembered.
+    pub(crate) learned: Vec<Observation>,
+    /// What registries answered: for an attempt that follows at once.
+    pub(crate) answers: Answers,
     /// The images that were looked at completely.
     pub(crate) listed: Vec<ImageName>,
     /// The images that were to be, and could not: the next try looks at them again.
@@ -49,6 +59,15 @@ pub(crate) struct Gathered {
     pub(crate) waiting: Vec<(ImageName, Timestamp)>,
     /// Whether one was to be looked at again by now.
     pub(crate) was_due: bool,
+}
+
+/// Whether a head is where the branch is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Certain {
+    /// It was read.
+    Yes,
+    /// It is where the branch was last, and is being read: nothing follows from it yet.
+    NotYet,
 }
 
 /// One image entry in one environment, with the references found.
@@ -62,32 +81,38 @@ struct Asked<'s> {
 }
 
 impl Engine {
-    /// Gather the facts of `work` at `head`.
+    /// Gather the facts of `work` at `head`; nothing when that would need something to be written and is not certain.
     pub(crate) async fn gather(
         &self,
         work: &Work,
         config: &ConfigRepository,
         head: &CommitId,
         sweeping: bool,
-    ) -> Result<Gathered, ReconcileError> {
+        certain: Certain,
+        answers: Answers,
+    ) -> Result<Option<Gathered>, ReconcileError> {
         let now = self.now();
-        let tree = config.port.files(head).await?;
-        let settings = self.repository_settings(config, &work.key, &tree).await?;
-        self.know_other_branches(work, config, &settings).await?;
-        let environments: Vec<&Environment> = settings
-            .environments
-            .iter()
-            .filter(|environment| *environment.branch.as_ref().unwrap_or(&config.branch) == work.key.branch)
-            .collect();
+        let governing = self.governing_of(config, &work.key, head).instrument(debug_span!("settings")).await?;
+        let settings = &governing.settings;
+        if certain == Certain::Yes {
+            self.know_other_branches(work, config, settings).await?;
+        }
+        let environments = here(config, &work.key, settings);
         let images: Vec<ImageName> = if environments.is_empty() {
             Vec::new()
         } else {
             settings.images.iter().map(|entry| entry.image.clone()).collect()
         };
-        self.ports.store.set_interests(work, &with_rules(&images, &settings, &environments)).await?;
-
-        let found = files::find(config, &tree, &environments, &settings.images).await?;
-        let asked = ask(&settings, &environments, &found);
+        // None of the three waits for another.
+        let interests = self.interests(work, with_rules(&images, settings, &environments), certain);
+        let finding = self.branch_files(config, &work.key, head, &governing).instrument(debug_span!("files"));
+        let events = async { Ok(self.ports.store.pending_events(work).await?) };
+        let (interests, files, events) = future::try_join3(interests, finding, events).await?;
+        let Some(interests) = interests else {
+            self.put_back(&work.key, files);
+            return Ok(None);
+        };
+        let asked = ask(settings, &environments, &files);
         let references = asked.iter().map(|asked| asked.references.len()).sum();
         self.ports.progress.step(&Step::Gathered {
             key: work.key.clone(),
@@ -96,8 +121,7 @@ impl Engine {
             at: self.now(),
         });
 
-        let events = self.ports.store.pending_events(work).await?;
-        let mut inquiry = Inquiry::new(self, work, sweeping).await?;
+        let mut inquiry = Inquiry::new(self, work, sweeping, &interests, answers);
         let mut facts = Facts { key: work.key.clone(), head: head.clone(), now, environments: Vec::new() };
         facts.environments.extend(
             environments
@@ -112,7 +136,8 @@ impl Engine {
             for asked in asked {
                 let others = settings.images.iter().filter(|other| other.name != asked.entry.name);
                 let claimed_by = others.into_iter().find(|other| other.image == asked.entry.image);
-                let found = image_facts(&mut inquiry, asked, claimed_by, &events).await?;
+                let looking = image_facts(&mut inquiry, asked, claimed_by, &events);
+                let found = looking.instrument(debug_span!("image", entry = %asked.entry.name)).await?;
                 let environment = facts.environments.iter_mut().find(|it| it.name == asked.environment.name);
                 if let Some(environment) = environment {
                     environment.images.extend(found);
@@ -120,37 +145,54 @@ impl Engine {
             }
             inquiry.forget(entries.iter().map(|entry| &entry.image));
         }
-        let Looked { listed, missed, unavailable, waiting, was_due } = inquiry.finish().await?;
+        let Looked { learned, answers, listed, missed, unavailable, waiting, was_due } = inquiry.finish();
         let sign_off = settings.commit.sign_off.then(|| config.committer.clone());
         let style = CommitStyle { message: settings.commit.message.clone(), sign_off };
-        Ok(Gathered { facts, files: found.into_texts(), style, listed, missed, unavailable, waiting, was_due })
+        Ok(Some(Gathered { facts, files, style, learned, answers, listed, missed, unavailable, waiting, was_due }))
     }
 
-    /// The repository file of the governing branch, which governs other branches too. `tree` is that of the branch.
-    async fn repository_settings(
+    /// What the branch is interested in, which is made to be `wanted`. Most of the time it is already; nothing when it is
+    /// not, and it is not certain that it is to be: an event must not miss the branch because a mirror lags behind.
+    async fn interests(
+        &self,
+        work: &Work,
+        wanted: Vec<(ImageName, String)>,
+        certain: Certain,
+    ) -> Result<Option<Vec<Interest>>, ReconcileError> {
+        let known = self.ports.store.interests(&work.key).await?;
+        let same =
+            |known: &Interest| wanted.iter().any(|(image, rules)| (image, rules) == (&known.image, &known.rules));
+        if known.len() == wanted.len() && known.iter().all(same) {
+            return Ok(Some(known));
+        }
+        if certain == Certain::NotYet {
+            return Ok(None);
+        }
+        self.ports.store.set_interests(work, &wanted).await?;
+        Ok(Some(self.ports.store.interests(&work.key).await?))
+    }
+
+    /// The repository file of the governing branch, which governs other branches too. `head` is that of the branch.
+    async fn governing_of(
         &self,
         config: &ConfigRepository,
         key: &BranchKey,
-        tree: &[FileEntry],
-    ) -> Result<RepositorySettings, ReconcileError> {
+        head: &CommitId,
+    ) -> Result<Arc<Governing>, ReconcileError> {
         let no_branch = || ReconcileError::NoBranch { branch: config.branch.to_string() };
         if key.branch == config.branch {
-            return files::repository_settings(config, tree).await;
+            return self.governing(config, key, head).await;
         }
-        let governing = config.port.head(&config.branch).await?.ok_or_else(no_branch)?;
-        files::repository_settings(config, &config.port.files(&governing).await?).await
+        let head = config.port.head(&config.branch).await?.ok_or_else(no_branch)?;
+        self.governing(config, key, &head).await
     }
 
-    /// Whether an environment lives on `branch`.
-    pub(crate) async fn is_named(
-        &self,
-        config: &ConfigRepository,
-        branch: &BranchName,
-    ) -> Result<bool, ReconcileError> {
+    /// Whether an environment lives on the branch of `key`.
+    pub(crate) async fn is_named(&self, config: &ConfigRepository, key: &BranchKey) -> Result<bool, ReconcileError> {
         let no_branch = || ReconcileError::NoBranch { branch: config.branch.to_string() };
-        let governing = config.port.head(&config.branch).await?.ok_or_else(no_branch)?;
-        let settings = files::repository_settings(config, &config.port.files(&governing).await?).await?;
-        Ok(settings.branches(&config.branch).contains(branch))
+        let head = config.port.head(&config.branch).await?.ok_or_else(no_branch)?;
+        let governing = self.governing(config, key, &head).await?;
+        Ok(governing.settings.branches(&config.branch).contains(&key.branch))
     }
 
     /// A reconcile of the governing branch makes the branches of its environments known.
@@ -189,7 +231,7 @@ fn with_rules(
 }
 
 /// Every image entry in every environment, with its references there.
-fn ask<'s>(settings: &'s RepositorySettings, environments: &[&'s Environment], found: &files::Found) -> Vec<Asked<'s>> {
+fn ask<'s>(settings: &'s RepositorySettings, environments: &[&'s Environment], found: &BranchFiles) -> Vec<Asked<'s>> {
     let pairs =
         environments.iter().flat_map(|environment| settings.images.iter().map(move |entry| (*environment, entry)));
     let asked = |(environment, entry): (&'s Environment, &'s ImageEntry)| {

@@ -13,10 +13,15 @@ mod plan;
 mod reconcile;
 mod worker;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
 
 use tagboat_model::{BranchKey, BranchName, Duration, RepositoryName, TenantName, Timestamp};
 use tagboat_ports::{Clock, Progress, Registry, Repository, Settle, Store};
+
+use crate::gather::{BranchFiles, Governing};
 
 pub use error::{ReconcileError, chain};
 pub use plan::{Plan, PlannedFile};
@@ -62,6 +67,9 @@ pub struct Engine {
     ports: Ports,
     repositories: BTreeMap<(TenantName, RepositoryName), ConfigRepository>,
     behaviour: Behaviour,
+    /// What was read of config repositories, for the next time. Nothing depends on it being there.
+    governing: Mutex<BTreeMap<(TenantName, RepositoryName), Arc<Governing>>>,
+    branches: Mutex<BTreeMap<BranchKey, BranchFiles>>,
 }
 
 impl Engine {
@@ -72,7 +80,8 @@ impl Engine {
         repositories: BTreeMap<(TenantName, RepositoryName), ConfigRepository>,
         behaviour: Behaviour,
     ) -> Self {
-        Self { ports, repositories, behaviour }
+        let (governing, branches) = (Mutex::default(), Mutex::default());
+        Self { ports, repositories, behaviour, governing, branches }
     }
 
     /// The governing branch of every config repository.

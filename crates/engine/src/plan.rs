@@ -6,7 +6,12 @@ use tagboat_model::{Decision, EnvironmentName, Uneditable};
 use tagboat_ports::{RegistryError, Work};
 use tagboat_promotion::decide;
 
-use crate::{Engine, ReconcileError, edit::edit, reconcile::unknown};
+use crate::{
+    Engine, ReconcileError,
+    edit::edit,
+    gather::{Answers, Certain},
+    reconcile::unknown,
+};
 
 /// What a reconcile of a branch would do.
 #[derive(Debug)]
@@ -41,23 +46,30 @@ impl Engine {
         let config = self.config_repository(work).ok_or_else(|| unknown(work))?;
         let no_branch = || ReconcileError::NoBranch { branch: work.key.branch.to_string() };
         let head = config.port.head(&work.key.branch).await?.ok_or_else(no_branch)?;
-        let mut gathered = self.gather(work, config, &head, true).await?;
+        let gathered = self.gather(work, config, &head, true, Certain::Yes, Answers::new()).await?;
+        let Some(mut gathered) = gathered else { return Err(ReconcileError::TakenOver) };
         if let Some(only) = only {
             gathered.facts.environments.retain(|environment| environment.name == *only);
         }
         let mut after: BTreeMap<String, Vec<u8>> = BTreeMap::new();
         let mut decisions = Vec::new();
-        for edited in edit(&gathered.facts, &gathered.files, decide(&gathered.facts)) {
+        let chosen = decide(&gathered.facts);
+        let sources = self.sources(config, &head, &gathered, &chosen).await?;
+        for edited in edit(&gathered.facts, &sources, chosen) {
             // A later version of a file has the changes of the earlier ones in it.
             after.extend(edited.files.into_iter().map(|file| (file.path, file.bytes)));
             decisions.push(edited.decision);
         }
-        let before = |path: &str| gathered.files.get(path).map(|file| file.bytes.clone()).unwrap_or_default();
+        let before = |path: &str| match sources.get(path) {
+            Some(Ok(source)) => source.bytes.clone(),
+            _ => Vec::new(),
+        };
         let files = after.into_iter().map(|(path, after)| PlannedFile { before: before(&path), path, after }).collect();
         let images = gathered.facts.environments.iter().flat_map(|environment| &environment.images);
         let mut uneditable: Vec<Uneditable> = images.flat_map(|image| image.uneditable.iter().cloned()).collect();
         uneditable.sort();
         uneditable.dedup();
+        self.keep_files(config, &work.key, &head, gathered.files).await?;
         Ok(Plan { decisions, files, uneditable, unavailable: gathered.unavailable })
     }
 }

@@ -8,6 +8,7 @@ use futures_util::{
 };
 use tagboat_model::{Duration, Timestamp};
 use tagboat_ports::{Finish, Step, StoreError, Work};
+use tracing::{Instrument as _, debug_span};
 
 use crate::{Engine, ReconcileError, chain};
 
@@ -64,8 +65,10 @@ impl Engine {
     /// When the database does not answer. What goes wrong in a reconcile is written down and tried again.
     pub async fn step(&self, owner: &str) -> Result<Stepped, StoreError> {
         let store = &self.ports.store;
-        let next_sweep = store.mark_sweeps(self.behaviour.sweep, self.now()).await?;
-        let work = match store.lease(owner, self.behaviour.settle, self.behaviour.lease, self.now()).await? {
+        let sweeping = store.mark_sweeps(self.behaviour.sweep, self.now());
+        let next_sweep = sweeping.instrument(debug_span!("sweeps")).await?;
+        let leasing = store.lease(owner, self.behaviour.settle, self.behaviour.lease, self.now());
+        let work = match leasing.instrument(debug_span!("lease")).await? {
             Ok(work) => work,
             Err(due) => {
                 let longest = self.now().plus(LONGEST_IDLE);
@@ -73,14 +76,14 @@ impl Engine {
                 return Ok(Stepped::Idle(until));
             }
         };
-        let finish = match self.reconcile_held(&work).await {
+        let finish = match self.reconcile_held(&work).instrument(debug_span!("reconcile", branch = %work.key)).await {
             Ok(finish) => {
                 self.ports.progress.step(&Step::Served { key: work.key.clone(), at: self.now() });
                 finish
             }
             Err(error) => self.failed(&work, &error),
         };
-        store.finish(&work, finish, self.now()).await?;
+        store.finish(&work, finish, self.now()).instrument(debug_span!("finish")).await?;
         Ok(Stepped::Worked)
     }
 

@@ -25,7 +25,7 @@ pub use platform::{Platform, PlatformError};
 pub use reason::Reason;
 pub use reference::{
     Edit, ExplicitPlace, Format, Locator, Parts, Pin, PlacePart, Reference, Scalar, ScalarStyle, Uneditable,
-    is_reserved_path,
+    is_ignored_in_names, is_reserved_path,
 };
 pub use shown::{is_bidirectional, shown};
 pub use signature::{Identity, SignatureRule};

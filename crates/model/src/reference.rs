@@ -225,15 +225,27 @@ impl ExplicitPlace {
     }
 }
 
-/// Whether a path configures Git, the forge or Tagboat itself. Such files are neither searched nor written,
-/// whatever names an image in them.
+/// Whether a path configures Git, the forge or Tagboat itself, also as file systems read it that ignore case, some
+/// characters, and dots at the end. Such files are neither searched nor written, whatever names an image in them.
+///
+/// The forms are those that Git itself refuses to check out (`verify_path`, `is_hfs_dotgit`, `is_ntfs_dotgit`).
 #[must_use]
 pub fn is_reserved_path(path: &str) -> bool {
     let reserved = |part: &str| {
-        let part = part.to_ascii_lowercase();
-        part.starts_with(".git") || matches!(part.as_str(), "" | "." | ".." | ".forgejo" | ".tagboat.yaml")
+        let part: String = part.chars().filter(|c| !is_ignored_in_names(*c)).flat_map(char::to_lowercase).collect();
+        let part = part.trim_end_matches(['.', ' ']);
+        part.starts_with(".git")
+            || (part.starts_with("gi") && part.contains('~'))
+            || part.contains('\\')
+            || matches!(part, "" | ".forgejo" | ".tagboat.yaml" | "codeowners")
     };
     path.split('/').any(reserved)
+}
+
+/// Characters that the file system of a Mac leaves out when it compares names.
+#[must_use]
+pub fn is_ignored_in_names(c: char) -> bool {
+    matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
 }
 
 impl Reference {

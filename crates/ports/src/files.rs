@@ -43,9 +43,6 @@ pub trait FileMemory: Send + Sync {
         used: &[(BlobId, String)],
         now: Timestamp,
     ) -> Result<(), StoreError>;
-
-    /// Forget all of one config repository, so that everything in it is read anew.
-    async fn forget_files(&self, tenant: &TenantName, repository: &RepositoryName) -> Result<(), StoreError>;
 }
 
 /// What was found in one content.

@@ -17,8 +17,8 @@ pub use files::{FileMemory, MEMORY_OF_FILES, RememberedFile};
 pub use progress::{Progress, Step};
 pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind, Verification};
 pub use repository::{
-    BlobId, BlobIdError, FileEntry, NewCommit, NewFile, Push, PushOutcome, Repository, RepositoryError,
-    RepositoryErrorKind,
+    BOT_BRANCHES, BlobId, BranchChange, BranchUpdate, ChangedFile, FileEntry, NewCommit, NewFile, NotEditable, Push,
+    PushOutcome, Repository, RepositoryError, RepositoryErrorKind,
 };
 pub use store::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,

@@ -1,26 +1,79 @@
 //! What the engine asks of a config repository.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
 use async_trait::async_trait;
 use tagboat_model::{BranchName, CommitId, DecisionId, Timestamp};
 use thiserror::Error;
 
-/// One config repository.
+/// One config repository. What has a body here is right for whoever has no better way.
 #[async_trait]
 pub trait Repository: Send + Sync {
+    /// The head of a branch as it was read or made last, without asking the server; its commit and files can be read.
+    /// A hint only: whoever acts on it has it verified by [`Self::head`] or by the push.
+    async fn known_head(&self, _branch: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
+        Ok(None)
+    }
+
     /// The head of a branch, read from the server now; its commit and files can be read afterwards.
     /// `None` when there is no such branch.
     async fn head(&self, branch: &BranchName) -> Result<Option<CommitId>, RepositoryError>;
 
+    /// As [`Self::head`], for whoever will most likely push: what is learned of the server on the way serves the push
+    /// that follows.
+    async fn head_to_push(&self, branch: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
+        self.head(branch).await
+    }
+
     /// Every regular file of a commit, sorted by path. Symbolic links and submodules are left out.
     async fn files(&self, commit: &CommitId) -> Result<Vec<FileEntry>, RepositoryError>;
+
+    /// The files in which two commits differ, sorted by path; nothing when one of the commits is not known any more.
+    async fn changed_files(
+        &self,
+        _from: &CommitId,
+        _to: &CommitId,
+    ) -> Result<Option<Vec<ChangedFile>>, RepositoryError> {
+        Ok(None)
+    }
 
     /// The bytes of blobs, in the order asked for; nothing for those of more than `largest` bytes.
     async fn read(&self, blobs: &[BlobId], largest: usize) -> Result<Vec<Option<Vec<u8>>>, RepositoryError>;
 
-    /// Put commits on top of `base` and move the branch there, if it is still at `base`. The outcome is read
-    /// from the branch itself.
+    /// The bytes of files of a commit, in the order asked for; nothing where there is no regular file, or one of more
+    /// than `largest` bytes.
+    async fn read_at(
+        &self,
+        commit: &CommitId,
+        paths: &[String],
+        largest: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, RepositoryError> {
+        let files = self.files(commit).await?;
+        let mut found = Vec::new();
+        for path in paths {
+            let blob = files.iter().find(|file| file.path == *path).map(|file| file.blob);
+            found.push(match blob {
+                Some(blob) => self.read(&[blob], largest).await?.pop().flatten(),
+                None => None,
+            });
+        }
+        Ok(found)
+    }
+
+    /// The bytes of files that are to be changed, in the order asked for, or why one of them is never written.
+    async fn read_to_edit(
+        &self,
+        commit: &CommitId,
+        paths: &[String],
+        largest: usize,
+    ) -> Result<Vec<Result<Vec<u8>, NotEditable>>, RepositoryError> {
+        let missing = || NotEditable(format!("there is no such file of at most {largest} bytes"));
+        let found = self.read_at(commit, paths, largest).await?;
+        Ok(found.into_iter().map(|bytes| bytes.ok_or_else(missing)).collect())
+    }
+
+    /// Make the commits and move the branches, each if it is still where it is said to be, all or none where the
+    /// server can. The outcome is read from the branches themselves.
     async fn push(&self, push: &Push) -> Result<PushOutcome, RepositoryError>;
 
     /// Which of `decisions` stand in `Tagboat-Decision` trailers between `base` (excluded) and `head`, with
@@ -33,47 +86,13 @@ pub trait Repository: Send + Sync {
     ) -> Result<Vec<(DecisionId, CommitId)>, RepositoryError>;
 }
 
-/// The object id of a blob. It stands for the content: equal ids are equal bytes.
+/// The object id of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct BlobId(pub [u8; 20]);
 
-/// In hexadecimal, as Git prints it.
 impl fmt::Display for BlobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-/// Why a text is no object id of a blob.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("`{text}` is not the object id of a blob: 40 lower-case hexadecimal digits")]
-pub struct BlobIdError {
-    text: String,
-}
-
-impl FromStr for BlobId {
-    type Err = BlobIdError;
-
-    fn from_str(text: &str) -> Result<Self, BlobIdError> {
-        let fail = || BlobIdError { text: text.to_owned() };
-        let mut id = [0_u8; 20];
-        if text.len() != 2 * id.len() {
-            return Err(fail());
-        }
-        for (byte, digits) in id.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            for digit in digits {
-                *byte = (*byte << 4) | hexadecimal(*digit).ok_or_else(fail)?;
-            }
-        }
-        Ok(Self(id))
-    }
-}
-
-fn hexadecimal(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
     }
 }
 
@@ -86,16 +105,75 @@ pub struct FileEntry {
     pub blob: BlobId,
 }
 
-/// Commits to be put on a branch in one push.
+/// A path at which two commits differ.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFile {
+    /// Path from the root.
+    pub path: String,
+    /// What the second commit has there, where that is a regular file.
+    pub blob: Option<BlobId>,
+}
+
+/// Why a file is never written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{0}")]
+pub struct NotEditable(pub String);
+
+/// Branches to be moved in one push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
+    /// Each branch once.
+    pub updates: Vec<BranchUpdate>,
+}
+
+/// What is to become of one branch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BranchUpdate {
     /// The branch.
     pub branch: BranchName,
-    /// The head that the commits were computed on.
-    pub base: CommitId,
-    /// The commits, each on top of the one before. Equal values make equal commit ids.
-    pub commits: Vec<NewCommit>,
+    /// What is done to it.
+    pub change: BranchChange,
 }
+
+/// What is done to a branch. Where one stands it is a condition: a branch that is elsewhere is left alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BranchChange {
+    /// Put commits on top of its head: nothing that was on it is lost.
+    Append {
+        /// Where it stands, and what the commits were computed on.
+        base: CommitId,
+        /// The commits, each on top of the one before. Equal values make equal commit ids.
+        commits: Vec<NewCommit>,
+    },
+    /// Make the bot's own branch (`tagboat/…`) consist of commits on top of another branch.
+    Replace {
+        /// Where it stands; nothing when there is none yet.
+        old: Option<CommitId>,
+        /// What the commits were computed on.
+        base: CommitId,
+        /// The commits, at least one: the branch never points at its base.
+        commits: Vec<NewCommit>,
+    },
+    /// Delete the bot's own branch.
+    Delete {
+        /// Where it stands.
+        old: CommitId,
+    },
+}
+
+impl BranchChange {
+    /// The commits to be made.
+    #[must_use]
+    pub fn commits(&self) -> &[NewCommit] {
+        match self {
+            Self::Append { commits, .. } | Self::Replace { commits, .. } => commits,
+            Self::Delete { .. } => &[],
+        }
+    }
+}
+
+/// Branches that belong to the bot alone start with this.
+pub const BOT_BRANCHES: &str = "tagboat/";
 
 /// One commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -122,11 +200,12 @@ pub struct NewFile {
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushOutcome {
-    /// The commits are on the branch; their ids, in order.
-    Landed(Vec<CommitId>),
-    /// Somebody else moved the branch first. Nothing of ours is on it: recompute on the new head.
-    Moved,
-    /// The branch is where it was and the server said no, with its words.
+    /// All of it is done; for each branch the ids of its commits, in order.
+    Landed(Vec<Vec<CommitId>>),
+    /// Somebody else moved a branch first; of what is to be done to that one, nothing is. Recompute on the new head: where
+    /// the one branch of this push was found after it was lost, if its commit and files can be read.
+    Moved(Option<CommitId>),
+    /// The branches are where they were and the server said no, with its words.
     Refused(String),
 }
 
@@ -154,19 +233,4 @@ pub struct RepositoryError {
     /// The cause.
     #[source]
     pub source: Option<Box<dyn std::error::Error + Send + Sync>>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn blob_ids_read_back_as_they_print() {
-        let empty = "e69de29bb2d1d6434b8b29ae775ad8c2e48c5391";
-        let id: BlobId = empty.parse().unwrap();
-        assert_eq!((id.0[0], id.0[19], id.to_string().as_str()), (0xe6, 0x91, empty));
-        for bad in [String::new(), empty[1..].to_owned(), format!("{empty}0"), empty.to_uppercase(), "é".repeat(20)] {
-            assert!(bad.parse::<BlobId>().is_err(), "{bad}");
-        }
-    }
 }

@@ -1,111 +1,138 @@
-//! Commits without a work tree, and the push that puts them on a branch.
+//! Commits without a work tree: trees edited along the touched paths, all in memory.
 
-use gix::{ObjectId, bstr::BStr, objs::Kind, protocol::transport::Service};
-use tagboat_model::CommitId;
-use tagboat_ports::{NewCommit, Push, PushOutcome};
+use std::collections::BTreeMap;
+
+use gix::{
+    ObjectId,
+    bstr::{BStr, BString},
+    objs::{Kind, Write as _, WriteTo as _},
+};
+use tagboat_ports::NewCommit;
 
 use crate::{
-    Failure, Inner,
-    link::{Link, one_line},
-    mirror::{self, commit_id, is_ancestor, object_id},
-    mirror_failed,
-    send_pack::{self, RefUpdate},
+    Failure, Inner, mirror,
+    mirror::damaged,
+    settings::{CommitSettings, Identity},
+    signing,
 };
 
 /// Objects that the server cannot have yet: what goes into the pack.
 pub(crate) type NewObjects = Vec<(ObjectId, Kind, Vec<u8>)>;
 
-/// Make the commits, send them, and find out what became of them.
-pub(crate) fn push(inner: &Inner, push: &Push) -> Result<PushOutcome, Failure> {
-    let base = object_id(&push.base)?;
-    let (commits, objects) = build(inner, base, &push.commits)?;
-    let Some(new) = commits.last().copied() else { return Ok(PushOutcome::Landed(Vec::new())) };
-    let ids = commits.into_iter().map(commit_id).collect::<Result<Vec<CommitId>, _>>()?;
-    let name = format!("refs/heads/{}", push.branch);
-
-    let mut link = Link::open(&inner.address, Service::ReceivePack)?;
-    let advertised = send_pack::advertised(&mut *link.transport).map_err(|failure| link.explain(failure))?;
-    let at = advertised.refs.get(&name).copied();
-    // The advertisement says whether a push is worth sending at all.
-    if at != Some(base) {
-        return if at == Some(new) { Ok(PushOutcome::Landed(ids)) } else { after_a_move(inner, push, new, ids) };
-    }
-    let update = RefUpdate { name: &name, old: base, new };
-    let sent = send_pack::send(&mut *link.transport, &advertised, &update, &objects);
-    if let Ok(report) = &sent
-        && report.refusal.is_none()
-    {
-        return Ok(PushOutcome::Landed(ids));
-    }
-    // Anything else is decided by where the branch is now, never by what an error says.
-    match mirror::head(inner, &push.branch)? {
-        Some(now) if now == push.base => match sent {
-            Ok(report) => Ok(PushOutcome::Refused(one_line(&report.refusal.unwrap_or_default()))),
-            Err(failure) => Err(link.explain(failure)),
-        },
-        _ => after_a_move(inner, push, new, ids),
-    }
-}
-
-/// The branch is not where it was: with our commits below its head they landed, else somebody was faster.
-fn after_a_move(inner: &Inner, push: &Push, new: ObjectId, ids: Vec<CommitId>) -> Result<PushOutcome, Failure> {
-    let Some(head) = mirror::head(inner, &push.branch)? else { return Ok(PushOutcome::Moved) };
-    let repository = mirror::open(inner)?;
-    let ours = is_ancestor(&repository, new, object_id(&head)?, object_id(&push.base)?);
-    Ok(if ours { PushOutcome::Landed(ids) } else { PushOutcome::Moved })
-}
-
-/// All objects of the commits, in memory: nothing is written to the mirror until it is fetched back.
-fn build(inner: &Inner, base: ObjectId, commits: &[NewCommit]) -> Result<(Vec<ObjectId>, NewObjects), Failure> {
-    let mut repository = mirror::open(inner)?.with_object_memory();
-    let mut ids = Vec::new();
-    let mut parent = base;
+/// Make commits, each on top of the one before, the first on `base`. Nothing is written to the mirror.
+///
+/// Equal input makes equal commits, as far as the signature is the same each time.
+pub(crate) fn build(
+    inner: &Inner,
+    base: ObjectId,
+    commits: &[NewCommit],
+) -> Result<(Vec<ObjectId>, NewObjects), Failure> {
+    let repository = inner.mirror.repository()?.with_object_memory();
+    let mut workshop = Workshop { repository, made: BTreeMap::new() };
+    let (mut ids, mut parent) = (Vec::new(), base);
     for commit in commits {
-        parent = build_one(inner, &repository, parent, commit)?;
+        parent = workshop.commit(&inner.commits, parent, commit)?;
         ids.push(parent);
     }
-    let memory = repository.objects.take_object_memory().unwrap_or_default();
-    let mut objects: NewObjects = memory.iter().map(|(id, (kind, data))| (*id, *kind, data.clone())).collect();
-    // Commits first, then trees, then blobs: the order that Git's own packs have.
-    objects.sort_by_key(|(id, kind, _)| {
-        let rank = match kind {
-            Kind::Commit => 0,
-            Kind::Tag => 1,
-            Kind::Tree => 2,
-            Kind::Blob => 3,
-        };
-        (rank, *id)
-    });
-    Ok((ids, objects))
+    let made = workshop.made.into_iter().map(|(id, (kind, data))| (id, kind, data));
+    Ok((ids, made.collect()))
 }
 
-fn build_one(
-    inner: &Inner,
-    repository: &gix::Repository,
-    parent: ObjectId,
-    commit: &NewCommit,
-) -> Result<ObjectId, Failure> {
-    let tree = repository.find_commit(parent).map_err(mirror_failed)?.tree().map_err(mirror_failed)?;
-    // The porcelain editor wants every neighbour of an edited file to be there; the plumbing one does not.
-    let mut editor = repository.edit_tree(tree.id).map_err(mirror_failed)?.detach();
-    for file in &commit.files {
-        if tagboat_model::is_reserved_path(&file.path) {
-            return Err(Failure::permanent(format!("{} is a path that is never written", file.path)));
-        }
-        let entry = tree.lookup_entry_by_path(&file.path).map_err(mirror_failed)?;
-        let mode = entry.map(|entry| entry.mode()).filter(|mode| mode.is_blob());
-        let mode = mode.ok_or_else(|| Failure::permanent(format!("{} is not a regular file", file.path)))?;
-        let blob = repository.write_blob(&file.bytes).map_err(mirror_failed)?.detach();
-        editor.upsert(file.path.split('/').map(BStr::new), mode.kind(), blob).map_err(mirror_failed)?;
+/// Where objects are made.
+struct Workshop {
+    /// With a memory of its own, so that the next commit finds what this one made.
+    repository: gix::Repository,
+    /// All that was made, also what the mirror has already: it may hold what the server never took.
+    made: BTreeMap<ObjectId, (Kind, Vec<u8>)>,
+}
+
+impl Workshop {
+    fn write(&mut self, object: &dyn gix::objs::WriteTo) -> Result<ObjectId, Failure> {
+        let mut data = Vec::new();
+        object.write_to(&mut data).map_err(damaged)?;
+        let id = self.repository.write_buf(object.kind(), &data).map_err(damaged)?;
+        self.made.insert(id, (object.kind(), data));
+        Ok(id)
     }
-    let tree = editor.write(|tree| repository.write_object(tree).map(gix::Id::detach)).map_err(mirror_failed)?;
-    let signature = gix::actor::Signature {
-        name: inner.author.name.as_str().into(),
-        email: inner.author.email.as_str().into(),
+
+    fn commit(&mut self, settings: &CommitSettings, parent: ObjectId, commit: &NewCommit) -> Result<ObjectId, Failure> {
+        let repository = self.repository.clone();
+        let root = repository.find_commit(parent).map_err(damaged)?.tree_id().map_err(damaged)?.detach();
+        // The plumbing editor: the porcelain one wants every neighbour of an edited file to be there.
+        let mut editor = repository.edit_tree(root).map_err(damaged)?.detach();
+        for file in &commit.files {
+            // Whoever decided has asked before; this holds it.
+            let (mode, _) = mirror::editable(&repository, root, &file.path)?
+                .map_err(|why| Failure::permanent(format!("{} is not written: {why}", file.path)))?;
+            let blob = self.write(&gix::objs::BlobRef { data: &file.bytes })?;
+            editor.upsert(file.path.split('/').map(BStr::new), mode.kind(), blob).map_err(damaged)?;
+        }
+        let failed = |failure: Failure| gix::Error::from_error(std::io::Error::other(failure.to_string()));
+        let tree = editor.write(|tree| self.write(tree).map_err(failed)).map_err(damaged)?;
+        let unsigned = unsigned(settings, tree, parent, commit);
+        let Some(signing) = &settings.signing else { return self.write(&unsigned) };
+        let mut text = Vec::new();
+        unsigned.write_to(&mut text).map_err(damaged)?;
+        let signature = signing::sign(signing, &text, Some(commit.time))?;
+        self.write(&gix::objs::Commit { extra_headers: vec![("gpgsig".into(), signature.into())], ..unsigned })
+    }
+}
+
+fn unsigned(settings: &CommitSettings, tree: ObjectId, parent: ObjectId, commit: &NewCommit) -> gix::objs::Commit {
+    let by = |identity: &Identity| gix::actor::Signature {
+        name: identity.name.as_str().into(),
+        email: identity.email.as_str().into(),
         time: gix::date::Time::new(commit.time.0.div_euclid(1000), 0),
     };
-    let mut buffer = gix::date::parse::TimeBuf::default();
-    let signature = signature.to_ref(&mut buffer);
-    let id = repository.new_commit_as(signature, signature, &commit.message, tree, [parent]).map_err(mirror_failed)?.id;
-    Ok(id)
+    gix::objs::Commit {
+        tree,
+        parents: [parent].into_iter().collect(),
+        author: by(&settings.author),
+        committer: by(&settings.committer),
+        encoding: None,
+        message: BString::from(commit.message.as_str()),
+        extra_headers: Vec::new(),
+    }
+}
+
+/// Whether `new` stands on `base`, by following the first parents of commits among `objects` alone. What is pushed to a
+/// branch of people must.
+pub(crate) fn stands_on(new: ObjectId, base: ObjectId, objects: &NewObjects) -> bool {
+    let mut at = new;
+    for _ in 0..=objects.len() {
+        if at == base {
+            return true;
+        }
+        let commit = objects.iter().find(|(id, kind, _)| *id == at && *kind == Kind::Commit);
+        let parent =
+            commit.and_then(|(id, _, data)| gix::objs::CommitRefIter::from_bytes(data, id.kind()).parent_ids().next());
+        let Some(parent) = parent else { return false };
+        at = parent;
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn commit(parent: ObjectId) -> (ObjectId, Kind, Vec<u8>) {
+        let data = format!(
+            "tree 4b825dc642cb6eb9a060e54bf8d69288fbee4904\nparent {parent}\nauthor A <a@b> 0 +0000\ncommitter A <a@b> 0 +0000\n\nx"
+        );
+        let id = gix::objs::compute_hash(gix::hash::Kind::Sha1, Kind::Commit, data.as_bytes()).unwrap();
+        (id, Kind::Commit, data.into_bytes())
+    }
+
+    #[test]
+    fn only_what_stands_on_the_base_may_be_pushed_to_a_branch_of_people() {
+        let (base, stranger) = (ObjectId::null(gix::hash::Kind::Sha1), commit(ObjectId::null(gix::hash::Kind::Sha1)).0);
+        let first = commit(base);
+        let second = commit(first.0);
+        let (first_id, second_id) = (first.0, second.0);
+        let objects = vec![second, first];
+        assert!(stands_on(second_id, base, &objects) && stands_on(first_id, base, &objects));
+        assert!(stands_on(base, base, &objects), "nothing to push stands on it");
+        assert!(!stands_on(second_id, stranger, &Vec::new()) && !stands_on(stranger, second_id, &objects));
+    }
 }

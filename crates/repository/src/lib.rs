@@ -1,26 +1,43 @@
 //! Git: a kept mirror, reading at a commit, commits without a work tree, compare-and-swap pushes.
 //!
 //! The only door to Git. gix reads, edits trees and writes objects in memory; it has no push, so a small
-//! send-pack on its transport stands in `send_pack`. No shell is run, no hook or configuration of the remote
-//! side is honoured, and no credential appears in a command line, a URL or a message.
+//! send-pack on its transport stands in `send_pack`. No shell is run, no configuration that comes with a repository is
+//! honoured, and no credential appears in a command line, a URL or a message.
 //!
 //! The mirror is a bare, shallow, rebuildable cache: it may be deleted at any time while nothing runs.
 
-mod address;
 mod commit;
+mod git_push;
 mod link;
 mod mirror;
+mod push;
 mod send_pack;
+mod settings;
+mod signing;
 mod work_tree;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::{Arc, Mutex},
+};
 
 use async_trait::async_trait;
 use tagboat_model::{BranchName, CommitId, DecisionId};
-use tagboat_ports::{BlobId, FileEntry, Push, PushOutcome, Repository, RepositoryError, RepositoryErrorKind};
+use tagboat_ports::{
+    BlobId, ChangedFile, FileEntry, NotEditable, Push, PushOutcome, Repository, RepositoryError, RepositoryErrorKind,
+};
 
-pub use address::{Access, Address, Author, SshKey};
+pub use settings::{
+    Access, Address, CommitSettings, GitSettings, HttpSettings, Identity, Password, PushWith, Signing, SshKey,
+};
+pub use tagboat_connection::{ClientCertificate, ConnectionError, ProxySettings};
 pub use work_tree::{Content, WorkTree, WorkTreeError};
+
+use crate::{
+    mirror::{Mirror, with_mirror},
+    push::Prepared,
+};
 
 /// One config repository with its mirror.
 pub struct GitRepository {
@@ -30,27 +47,62 @@ pub struct GitRepository {
 pub(crate) struct Inner {
     pub(crate) name: String,
     pub(crate) address: Address,
-    pub(crate) author: Author,
-    pub(crate) mirror: PathBuf,
-    /// Mirrors are written by one fetch at a time. Whether one was made by this process already.
-    pub(crate) fetching: std::sync::Mutex<bool>,
+    pub(crate) commits: CommitSettings,
+    pub(crate) push_with: PushWith,
+    pub(crate) mirror: Mirror,
+    /// For `https://` and `http://`.
+    pub(crate) http: Option<reqwest::Client>,
+    /// Connections that wait for the push that will most likely follow.
+    pub(crate) prepared: Mutex<BTreeMap<BranchName, Prepared>>,
+    /// Blobs that turned out to be too large when they were asked for, so that they are once.
+    pub(crate) too_large: Mutex<BTreeSet<gix::ObjectId>>,
 }
 
 impl GitRepository {
-    /// `mirror` is the folder of the mirror; it is made when it is first needed.
-    #[must_use]
-    pub fn new(name: String, address: Address, author: Author, mirror: PathBuf) -> Self {
-        Self { inner: Arc::new(Inner { name, address, author, mirror, fetching: std::sync::Mutex::new(false) }) }
+    /// Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When its certificates or its proxy cannot be used.
+    pub fn new(settings: GitSettings) -> Result<Self, ConnectionError> {
+        let GitSettings { name, address, commits, push_with, mirror } = settings;
+        let url = link::parse(&address.url).ok();
+        let http = match url.filter(|url| matches!(url.scheme, gix::url::Scheme::Http | gix::url::Scheme::Https)) {
+            Some(url) => Some(link::client(&address.transport, link::is_loopback(&url))?),
+            None => None,
+        };
+        let inner = Inner {
+            name,
+            address,
+            commits,
+            push_with,
+            mirror: Mirror::new(mirror),
+            http,
+            prepared: Mutex::default(),
+            too_large: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Sign something, so that a key that cannot be used shows at once and not with the first commit.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub async fn check_signing(&self) -> Result<(), RepositoryError> {
+        self.blocking("sign commits of".to_owned(), |inner| match &inner.commits.signing {
+            Some(signing) => signing::sign(signing, b"a trial", None).map(|_| ()),
+            None => Ok(()),
+        })
+        .await
     }
 
     /// gix blocks, so every call runs on a thread of its own.
     async fn blocking<T: Send + 'static>(
         &self,
         operation: String,
-        work: impl FnOnce(&Inner) -> Result<T, Failure> + Send + 'static,
+        work: impl Fn(&Inner) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, RepositoryError> {
         let inner = Arc::clone(&self.inner);
-        let result = tokio::task::spawn_blocking(move || work(&inner)).await;
+        let result = tokio::task::spawn_blocking(move || with_mirror(&inner, work)).await;
         let failure = match result {
             Ok(Ok(value)) => return Ok(value),
             Ok(Err(failure)) => failure,
@@ -68,9 +120,32 @@ impl GitRepository {
 
 #[async_trait]
 impl Repository for GitRepository {
+    async fn known_head(&self, branch: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
+        let branch = branch.clone();
+        self.blocking(format!("look up branch {branch} in the mirror of"), move |inner| {
+            inner.mirror.known_head(&branch)
+        })
+        .await
+    }
+
     async fn head(&self, branch: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
         let branch = branch.clone();
         self.blocking(format!("fetch branch {branch} of"), move |inner| mirror::head(inner, &branch)).await
+    }
+
+    async fn head_to_push(&self, branch: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
+        let branch = branch.clone();
+        let operation = format!("fetch branch {branch} of");
+        let head = self.blocking(operation, move |inner| mirror::head_to_push(inner, &branch)).await;
+        // Where no push follows after all, the connection is not held for long.
+        let inner = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            tokio::time::sleep(push::LONGEST_WAIT).await;
+            if let Some(inner) = inner.upgrade() {
+                push::close_what_waited(&inner).await;
+            }
+        });
+        head
     }
 
     async fn files(&self, commit: &CommitId) -> Result<Vec<FileEntry>, RepositoryError> {
@@ -78,14 +153,45 @@ impl Repository for GitRepository {
         self.blocking(format!("list the files of commit {commit} of"), move |inner| mirror::files(inner, &commit)).await
     }
 
+    async fn changed_files(&self, from: &CommitId, to: &CommitId) -> Result<Option<Vec<ChangedFile>>, RepositoryError> {
+        let (from, to) = (from.clone(), to.clone());
+        self.blocking(format!("compare commits {from} and {to} of"), move |inner| {
+            mirror::changed_files(inner, &from, &to)
+        })
+        .await
+    }
+
     async fn read(&self, blobs: &[BlobId], largest: usize) -> Result<Vec<Option<Vec<u8>>>, RepositoryError> {
         let blobs = blobs.to_vec();
         self.blocking("read files of".to_owned(), move |inner| mirror::read(inner, &blobs, largest)).await
     }
 
+    async fn read_at(
+        &self,
+        commit: &CommitId,
+        paths: &[String],
+        largest: usize,
+    ) -> Result<Vec<Option<Vec<u8>>>, RepositoryError> {
+        let (commit, paths) = (commit.clone(), paths.to_vec());
+        self.blocking("read files of".to_owned(), move |inner| mirror::read_at(inner, &commit, &paths, largest)).await
+    }
+
+    async fn read_to_edit(
+        &self,
+        commit: &CommitId,
+        paths: &[String],
+        largest: usize,
+    ) -> Result<Vec<Result<Vec<u8>, NotEditable>>, RepositoryError> {
+        let (commit, paths) = (commit.clone(), paths.to_vec());
+        self.blocking("read files of".to_owned(), move |inner| mirror::read_to_edit(inner, &commit, &paths, largest))
+            .await
+    }
+
     async fn push(&self, push: &Push) -> Result<PushOutcome, RepositoryError> {
         let push = push.clone();
-        self.blocking(format!("push to branch {} of", push.branch), move |inner| commit::push(inner, &push)).await
+        let names: Vec<&str> = push.updates.iter().map(|update| update.branch.as_str()).collect();
+        let operation = format!("push to branch {} of", names.join(", "));
+        self.blocking(operation, move |inner| push::push(inner, &push)).await
     }
 
     async fn landed(
@@ -105,20 +211,55 @@ impl Repository for GitRepository {
 pub(crate) struct Failure {
     detail: String,
     kind: RepositoryErrorKind,
+    /// Whether the mirror is not what it should be.
+    damage: bool,
     source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)?;
+        self.source.as_ref().map_or(Ok(()), |source| write!(f, ": {source}"))
+    }
 }
 
 impl Failure {
     pub(crate) fn temporary(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), kind: RepositoryErrorKind::Temporary, source: None }
+        Self { detail: detail.into(), kind: RepositoryErrorKind::Temporary, damage: false, source: None }
     }
 
     pub(crate) fn permanent(detail: impl Into<String>) -> Self {
-        Self { detail: detail.into(), kind: RepositoryErrorKind::Permanent, source: None }
+        Self { kind: RepositoryErrorKind::Permanent, ..Self::temporary(detail) }
+    }
+
+    /// The mirror is damaged.
+    pub(crate) fn damage() -> Self {
+        Self { damage: true, ..Self::temporary("its mirror could not be read or written") }
+    }
+
+    pub(crate) fn is_damage(&self) -> bool {
+        self.damage
+    }
+
+    pub(crate) fn is_permanent(&self) -> bool {
+        self.kind == RepositoryErrorKind::Permanent
+    }
+
+    /// A mirror that was made a moment ago is damaged too, so what it was made from is.
+    pub(crate) fn still_damaged(self) -> Self {
+        let detail =
+            "objects that the server sends are damaged or missing; `git fsck` in the repository there tells which";
+        Self { source: self.source, ..Self::permanent(detail) }
     }
 
     pub(crate) fn because(mut self, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
+        self
+    }
+
+    /// Trying again does not help.
+    pub(crate) fn lasting(mut self) -> Self {
+        self.kind = RepositoryErrorKind::Permanent;
         self
     }
 
@@ -127,10 +268,4 @@ impl Failure {
         self.detail = detail.into();
         self
     }
-}
-
-/// A failure of gix while it works on the mirror.
-pub(crate) fn mirror_failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
-    Failure::temporary("its mirror could not be read or written; deleting the mirror's folder makes it be fetched anew")
-        .because(error)
 }

@@ -2,45 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
-use tagboat_model::Timestamp;
-use tagboat_ports::{NewCommit, NewFile, Push, PushOutcome, Repository as _, RepositoryErrorKind};
-use tagboat_repository::{Access, Address, Author, GitRepository, SshKey};
+mod common;
+
+use common::{FILES, basic, commit, head, is_moved, landed, open, push};
+use tagboat_ports::{PushOutcome, Repository as _, RepositoryErrorKind};
+use tagboat_repository::{Access, GitRepository, SshKey};
 use tagboat_testkit::{BareRepository, GitServer, SshServer};
-
-const FILES: [(&str, &str); 3] =
-    [("a.yaml", "image: web:1\n"), ("deep/er/b.yaml", "image: web:1\r\n"), (".gitignore", "/data\n")];
-
-fn open(url: String, access: Access) -> (GitRepository, tempfile::TempDir) {
-    let folder = tempfile::tempdir().unwrap();
-    let author = Author { name: "Tagboat".to_owned(), email: "bot@example.org".to_owned() };
-    let mirror = folder.path().join("mirror.git");
-    (GitRepository::new("config".to_owned(), Address { url, access }, author, mirror), folder)
-}
-
-fn basic(password: &str) -> Access {
-    Access::Basic { username: "bot".to_owned(), password: password.to_owned().into(), insecure: false }
-}
-
-fn commit(path: &str, text: &str) -> NewCommit {
-    NewCommit {
-        decision: "d-0011223344556677".parse().unwrap(),
-        time: Timestamp(1_700_000_000_000),
-        message: format!("Change {path}\n\nTagboat-Decision: d-0011223344556677\n"),
-        files: vec![NewFile { path: path.to_owned(), bytes: text.as_bytes().to_vec() }],
-    }
-}
-
-async fn push(
-    repository: &GitRepository,
-    base: &str,
-    commits: Vec<NewCommit>,
-) -> Result<PushOutcome, tagboat_ports::RepositoryError> {
-    repository.push(&Push { branch: "main".parse().unwrap(), base: base.parse().unwrap(), commits }).await
-}
-
-async fn head(repository: &GitRepository) -> String {
-    repository.head(&"main".parse().unwrap()).await.unwrap().unwrap().to_string()
-}
 
 /// Fetch, list, read, push two commits at once, see them, push again.
 async fn reads_and_writes(server: &BareRepository, repository: &GitRepository) {
@@ -57,24 +24,24 @@ async fn reads_and_writes(server: &BareRepository, repository: &GitRepository) {
 
     let commits = vec![commit("a.yaml", "image: web:2\n"), commit("deep/er/b.yaml", "image: web:2\r\n")];
     let outcome = push(repository, &first, commits.clone()).await.unwrap();
-    let PushOutcome::Landed(ids) = outcome else { panic!("{outcome:?}") };
+    let ids = landed(outcome);
     assert_eq!((server.head(), server.commits()), (ids[1].to_string(), 3));
     assert_eq!(server.changes("main~1"), "+++ b/a.yaml\n-image: web:1\n+image: web:2");
     assert_eq!(server.file("deep/er/b.yaml"), "image: web:2\r\n");
 
     // The same push again is the same commits, which are there already.
-    assert_eq!(push(repository, &first, commits).await.unwrap(), PushOutcome::Landed(ids.clone()));
+    assert_eq!(push(repository, &first, commits).await.unwrap(), PushOutcome::Landed(vec![ids.clone()]));
     let second = head(repository).await;
-    let landed = repository
+    let found = repository
         .landed(&second.parse().unwrap(), &first.parse().unwrap(), &["d-0011223344556677".parse().unwrap()])
         .await
         .unwrap();
-    assert_eq!(landed.iter().map(|(_, commit)| commit.clone()).collect::<Vec<_>>(), [ids[1].clone(), ids[0].clone()]);
+    assert_eq!(found.iter().map(|(_, commit)| commit.clone()).collect::<Vec<_>>(), [ids[1].clone(), ids[0].clone()]);
 
     // Somebody else was faster: nothing of ours is there, nothing of theirs is lost.
     server.commit_as_person("Faster", &[("c.yaml", "c: 1\n")]);
     let outcome = push(repository, &second, vec![commit("a.yaml", "image: web:3\n")]).await.unwrap();
-    assert_eq!(outcome, PushOutcome::Moved);
+    assert!(is_moved(&outcome), "{outcome:?}");
     let third = head(repository).await;
     assert!(matches!(
         push(repository, &third, vec![commit("a.yaml", "image: web:3\n")]).await.unwrap(),

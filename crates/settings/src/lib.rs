@@ -7,6 +7,7 @@
 
 mod claims;
 mod commit;
+mod config_repository;
 mod overrides;
 mod problem;
 mod registries;
@@ -17,14 +18,12 @@ mod verify;
 
 pub use claims::claims;
 pub use commit::{CommitFile, CommitSettings};
+pub use config_repository::{AuthorFile, ConfigRepositoryFile, CredentialsFile, PushProgram, SigningFile, SshFile};
 pub use overrides::environment_names;
 pub use problem::Problem;
 pub use registries::{ClientCertificateFile, CloudIdentity, ProxyFile, RegistryFile, SigstoreFile};
 pub use repository::{RepositoryFile, RepositorySettings, read_policy_file, read_repository_file};
-pub use server::{
-    ApiFile, AuthorFile, ConfigRepositoryFile, CredentialsFile, LimitsFile, ReceiverFile, ReceiverKind, SecretSource,
-    ServerFile, SettleFile, SshFile, SweepFile,
-};
+pub use server::{ApiFile, LimitsFile, ReceiverFile, ReceiverKind, SecretSource, ServerFile, SettleFile, SweepFile};
 pub use server_check::{is_loopback, read_server_file};
 pub use verify::{CosignFile, VerifyFile, public_keys};
 

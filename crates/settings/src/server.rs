@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tagboat_model::{BranchName, Duration, ReceiverName, RepositoryName, TenantName};
+use tagboat_model::{Duration, ReceiverName, TenantName};
 
-use crate::{RegistryFile, SigstoreFile};
+use crate::{ConfigRepositoryFile, RegistryFile, SigstoreFile};
 
 /// The file as it is written, defaults filled in.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -115,79 +115,6 @@ pub struct LimitsFile {
 impl Default for LimitsFile {
     fn default() -> Self {
         Self { body_bytes: 1024 * 1024 }
-    }
-}
-
-/// A config repository.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ConfigRepositoryFile {
-    /// A name for it, unique in this file.
-    pub name: RepositoryName,
-    /// `https://…`, `ssh://…` or `file://…`, without credentials in it.
-    pub url: String,
-    /// The branch whose `.tagboat.yaml` governs, and on which environments live that name no other. Default: `main`.
-    #[serde(default = "BranchName::main")]
-    pub branch: BranchName,
-    /// The tenant it belongs to. Default: `default`.
-    #[serde(default)]
-    pub tenant: TenantName,
-    /// For `https://`.
-    #[serde(default)]
-    pub credentials: Option<CredentialsFile>,
-    /// For `ssh://`.
-    #[serde(default)]
-    pub ssh: Option<SshFile>,
-    /// Who the commits are by.
-    #[serde(default)]
-    pub author: AuthorFile,
-    /// Whether credentials may travel over `http://` to another machine. Default: false.
-    #[serde(default)]
-    pub insecure: bool,
-}
-
-/// User name and password (or token) for http.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct CredentialsFile {
-    /// User name. Default: `x-access-token`, as GitHub and Gitea expect beside a token.
-    #[serde(default = "token_user")]
-    pub username: String,
-    /// File with the password or token.
-    #[serde(default)]
-    pub password_file: Option<PathBuf>,
-    /// Environment variable with the password or token.
-    #[serde(default)]
-    pub password_env: Option<String>,
-}
-
-fn token_user() -> String {
-    "x-access-token".to_owned()
-}
-
-/// Key and known hosts for ssh.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct SshFile {
-    /// The private key, without passphrase, readable by this process only.
-    pub key_file: PathBuf,
-    /// The keys of the server, as `ssh-keyscan` prints them. An unknown key is refused.
-    pub known_hosts_file: PathBuf,
-}
-
-/// Author and committer.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct AuthorFile {
-    /// Default: `Tagboat`.
-    pub name: String,
-    /// Default: `tagboat@localhost`.
-    pub email: String,
-}
-
-impl Default for AuthorFile {
-    fn default() -> Self {
-        Self { name: "Tagboat".to_owned(), email: "tagboat@localhost".to_owned() }
     }
 }
 

@@ -3,7 +3,7 @@
 use tagboat_model::{Duration, ImageName};
 
 use crate::{
-    ConfigRepositoryFile, CredentialsFile, ReceiverFile, ReceiverKind, RegistryFile, ServerFile, overrides,
+    CredentialsFile, ReceiverFile, ReceiverKind, RegistryFile, ServerFile, config_repository, overrides,
     problem::{self, Problem},
 };
 
@@ -61,8 +61,7 @@ fn check(source: &str, text: &str, file: &ServerFile) -> Result<(), Problem> {
                 format!("another repository is named `{}` already; names are unique", repository.name),
             ));
         }
-        check_url(repository).map_err(|message| at("url", message))?;
-        check_credentials(repository.credentials.as_ref()).map_err(|message| at("credentials", message))?;
+        config_repository::check(repository).map_err(|(key, message)| at(key, message))?;
     }
     for (index, receiver) in file.receivers.iter().enumerate() {
         let at =
@@ -111,33 +110,6 @@ fn check_registry(registry: &RegistryFile) -> Result<(), (&'static str, String)>
     Ok(())
 }
 
-fn check_url(repository: &ConfigRepositoryFile) -> Result<(), String> {
-    let Some((scheme, rest)) = repository.url.split_once("://") else {
-        return Err(format!("`{}` is not a URL; write `https://…`, `ssh://…` or `file:///…`", repository.url));
-    };
-    let userinfo = rest.split('/').next().and_then(|authority| authority.rsplit_once('@')).map(|(user, _)| user);
-    match scheme {
-        _ if scheme != "ssh" && repository.ssh.is_some() => Err("`ssh` is for `ssh://` addresses only".to_owned()),
-        "ssh" | "file" if repository.credentials.is_some() => {
-            Err("`credentials` are for `https://` addresses only".to_owned())
-        }
-        "file" => Ok(()),
-        "ssh" if repository.ssh.is_none() => Err("`ssh://` needs `ssh` with `keyFile` and `knownHostsFile`".to_owned()),
-        "ssh" if userinfo.is_some_and(|user| user.contains(':')) => Err("a URL must not hold a password".to_owned()),
-        "ssh" => Ok(()),
-        "http" | "https" if userinfo.is_some() => {
-            Err("a URL must not hold credentials; use `credentials` with `passwordFile` or `passwordEnv`".to_owned())
-        }
-        "http" if repository.credentials.is_some() && !repository.insecure && !is_loopback(rest) => {
-            Err("credentials would travel in clear; use `https://`, or set `insecure: true`".to_owned())
-        }
-        "http" | "https" => Ok(()),
-        other => {
-            Err(format!("URLs of the kind `{other}` are not supported; write `https://…`, `ssh://…` or `file:///…`"))
-        }
-    }
-}
-
 /// Whether a host, with or without port and path, is an address of this machine by its own name.
 #[must_use]
 pub fn is_loopback(authority: &str) -> bool {
@@ -157,7 +129,10 @@ fn check_host(host: &str) -> Result<(), String> {
     }
 }
 
-fn check_credentials(credentials: Option<&CredentialsFile>) -> Result<(), String> {
+pub(crate) fn check_credentials(credentials: Option<&CredentialsFile>) -> Result<(), String> {
+    if credentials.is_some_and(|credentials| credentials.username.contains(':')) {
+        return Err("`username` cannot hold a `:`, which ends it where it is sent".to_owned());
+    }
     match credentials {
         Some(CredentialsFile { password_file: None, password_env: None, .. }) => {
             Err("say where the password is: `passwordFile` or `passwordEnv`".to_owned())

@@ -76,6 +76,24 @@ fn receivers_and_repositories_are_checked() {
 }
 
 #[test]
+fn config_repositories_are_checked_too() {
+    let with =
+        |url: &str, more: &str| server(&format!("repositories:\n  - name: config\n    url: {url}\n    {more}\n"), &[]);
+    let https = |more: &str| with("https://git.example/x", more);
+    insta::assert_snapshot!(https("signing: { ssh: { keyFlie: k } }"), @"tagboat.yaml:4:23: unknown key `keyFlie`; did you mean `keyFile`? (known here: keyFile)");
+    insta::assert_snapshot!(https("signing: { pgp: { key: k } }"), @"tagboat.yaml:4:16: unknown value `pgp` (known here: ssh, openPgp)");
+    insta::assert_snapshot!(https("signing: { openPgp: { key: '--output=x' } }"), @"tagboat.yaml:4:14: `key` is a fingerprint, as `gpg --list-secret-keys` shows it");
+    insta::assert_snapshot!(https("committer: { name: 'A <b>', email: a@b }"), @"tagboat.yaml:4:16: `committer.name` must not be empty, nor hold `<`, `>` or a line end");
+    insta::assert_snapshot!(https("author: { name: ' ' }"), @"tagboat.yaml:4:13: `author.name` must not be empty, nor hold `<`, `>` or a line end");
+    insta::assert_snapshot!(https("pushWith: gti"), @"tagboat.yaml:4:15: unknown value `gti`; did you mean `git`? (known here: builtIn, git)");
+    insta::assert_snapshot!(https("pushWith: git\n    certificateAuthorityFiles: [ca.pem]"), @"tagboat.yaml:5:32: `certificateAuthorityFiles` does not go with `pushWith: git`; use the system's store of authorities");
+    insta::assert_snapshot!(https("clientCertificate: { certificateFile: c }"), @"tagboat.yaml:4:26: the key `keyFile` is missing");
+    insta::assert_snapshot!(https("proxy: { url: 'http://p', credentials: {} }"), @"tagboat.yaml:4:12: say where the password is: `passwordFile` or `passwordEnv`");
+    insta::assert_snapshot!(with("ssh://git@git.example/x", "ssh: { keyFile: k, knownHostsFile: h }\n    pushWith: git"), @"tagboat.yaml:5:15: `git` is for `https://` addresses only; leave `pushWith` out");
+    insta::assert_snapshot!(with("file:///x", "proxy: { url: 'http://p' }"), @"tagboat.yaml:4:12: `proxy` is for `https://` addresses only");
+}
+
+#[test]
 fn environment_variables_override_every_value() {
     let file = "listen: 127.0.0.1:1\nrepositories:\n  - name: config\n    url: file:///a\n";
     insta::assert_snapshot!(server(file, &[("TAGBOAT_LISTEN", "0.0.0.0:9000"), ("TAGBOAT_SETTLE_QUIET", "0s")]), @"listens on 0.0.0.0:9000, settles 0s");

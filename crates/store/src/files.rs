@@ -147,19 +147,6 @@ pub(crate) async fn note(
     Ok(())
 }
 
-pub(crate) async fn forget(
-    c: &mut SqliteConnection,
-    tenant: &TenantName,
-    repository: &RepositoryName,
-) -> Result<(), sqlx::Error> {
-    sqlx::query("DELETE FROM file_memory WHERE tenant = $1 AND repository = $2")
-        .bind(tenant.as_str())
-        .bind(repository.as_str())
-        .execute(c)
-        .await
-        .map(|_| ())
-}
-
 /// Only a statement of full length comes again, so that it is worth being kept prepared.
 async fn execute(
     c: &mut SqliteConnection,

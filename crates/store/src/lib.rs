@@ -280,9 +280,4 @@ impl FileMemory for SqliteStore {
             files::note(c, &tenant, &repository, &finder, &note, now).await
         })
     }
-
-    async fn forget_files(&self, tenant: &TenantName, repository: &RepositoryName) -> Result<(), StoreError> {
-        let (tenant, repository) = (tenant.clone(), repository.clone());
-        write!(self, "forget files", async |c| files::forget(c, &tenant, &repository).await)
-    }
 }

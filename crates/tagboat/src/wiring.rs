@@ -1,16 +1,17 @@
 //! From the server file to running parts: the only place where ports meet their implementations.
 
+mod http;
 pub(crate) mod registries;
+mod repositories;
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
 
-use tagboat_engine::{Behaviour, ConfigRepository, Engine, Ports};
+use tagboat_engine::{Behaviour, Engine, Ports};
 use tagboat_intake::{Receiver, Sender};
-use tagboat_model::{Duration, ReceiverName, RepositoryName, TenantName};
+use tagboat_model::{Duration, ReceiverName};
 use tagboat_ports::{Progress, Settle, Store};
-use tagboat_repository::{Access as GitAccess, Address, Author, GitRepository, SshKey};
 use tagboat_server::{Access, Refusals, Server};
-use tagboat_settings::{ConfigRepositoryFile, ReceiverFile, ReceiverKind, SecretSource, ServerFile, is_loopback};
+use tagboat_settings::{ReceiverFile, ReceiverKind, SecretSource, ServerFile, is_loopback};
 use tagboat_store::SqliteStore;
 use tokio::sync::Semaphore;
 
@@ -49,7 +50,7 @@ pub(crate) async fn open_store(file: &ServerFile) -> Result<Arc<dyn Store>, Fail
 pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> Result<Parts, Failure> {
     // Every credential is read before anything is opened, so that what is wrong shows at once.
     let receivers = receivers(file)?;
-    let repositories = repositories(file)?;
+    let repositories = repositories::of_server(file).await?;
     let registries = registries::of_server(file)?;
     let access = access(file)?;
     let store = open_store(file).await?;
@@ -104,42 +105,6 @@ fn receiver(file: &ReceiverFile) -> Result<Receiver, Failure> {
     let images = images.collect::<Result<_, tagboat_intake::ImagePatternError>>();
     let images = images.map_err(|error| Failure::invalid(format!("{whose}: {error}")))?;
     Ok(Receiver { name: file.name.clone(), tenant: file.tenant.clone(), sender, images })
-}
-
-type Repositories = BTreeMap<(TenantName, RepositoryName), ConfigRepository>;
-
-fn repositories(file: &ServerFile) -> Result<Repositories, Failure> {
-    let one = |repository: &ConfigRepositoryFile| {
-        let name = (repository.tenant.clone(), repository.name.clone());
-        let mirror = file.data_directory.join("mirrors").join(name.0.as_str()).join(format!("{}.git", name.1));
-        let address = Address { url: repository.url.clone(), access: git_access(repository)? };
-        let committer = format!("{} <{}>", repository.author.name, repository.author.email);
-        let author = Author { name: repository.author.name.clone(), email: repository.author.email.clone() };
-        let port = Arc::new(GitRepository::new(repository.name.to_string(), address, author, mirror));
-        Ok((name, ConfigRepository { port, branch: repository.branch.clone(), committer }))
-    };
-    file.repositories.iter().map(one).collect()
-}
-
-fn git_access(repository: &ConfigRepositoryFile) -> Result<GitAccess, Failure> {
-    if let Some(ssh) = &repository.ssh {
-        for path in [&ssh.key_file, &ssh.known_hosts_file] {
-            if !path.is_file() {
-                let message = format!("config repository `{}`: there is no file {}", repository.name, path.display());
-                return Err(Failure::invalid(message));
-            }
-        }
-        let (key_file, known_hosts_file) = (ssh.key_file.clone(), ssh.known_hosts_file.clone());
-        return Ok(GitAccess::Ssh(SshKey { key_file, known_hosts_file }));
-    }
-    match &repository.credentials {
-        Some(file) => {
-            let whose = format!("config repository `{}`", repository.name);
-            let (username, password) = secrets::credentials(&whose, file)?;
-            Ok(GitAccess::Basic { username, password, insecure: repository.insecure })
-        }
-        None => Ok(GitAccess::Open),
-    }
 }
 
 fn access(file: &ServerFile) -> Result<Access, Failure> {

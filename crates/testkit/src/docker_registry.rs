@@ -54,7 +54,7 @@ impl DockerRegistry {
         let endpoints = notify.map_or_else(String::new, |(url, authorization)| {
             format!(
                 "notifications:\n  endpoints:\n    - name: tagboat\n      url: {url}\n      headers:\n        \
-                 Authorization: [\"{authorization}\"]\n      timeout: 2s\n      threshold: 5\n      backoff: 200ms\n"
+                 Authorization: [\"{authorization}\"]\n      timeout: 2s\n      threshold: 5\n      backoff: 200ms\n      ignore: {{ actions: [pull] }}\n"
             )
         });
         Self::start_as(Pusher::Anybody, |_| endpoints)

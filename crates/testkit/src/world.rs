@@ -10,7 +10,9 @@ use reqwest::Client;
 use serde_json::Value;
 use tagboat_intake::sign_standard_webhook;
 
-use crate::{BareRepository, DockerRegistry, GitServer, Process, SshServer, free_port, wait_for_port};
+use crate::{
+    BareRepository, DockerRegistry, GitServer, Process, SshServer, Wire, free_port, other_deployments, wait_for_port,
+};
 
 /// What the registry sends; a canary, so that it can be looked for where it must not be.
 pub const REGISTRY_SECRET: &str = "Bearer canary-registry-7f3a";
@@ -29,15 +31,18 @@ pub struct WorldSetup {
     pub settle: &'static str,
     /// The log filter.
     pub log: &'static str,
-    /// Further files in the config repository, which name no image.
+    /// Further files in the environment of the config repository, which name other images.
     pub padding: usize,
+    /// How far away, in one direction, the Git server over http and the registry are; its notifications are as far. Without
+    /// it there are no wires.
+    pub wire_delay: Option<Duration>,
 }
 
 impl WorldSetup {
     /// For scenarios: nothing waits, everything is logged.
     #[must_use]
     pub fn quick(binary: &str) -> Self {
-        Self { binary: PathBuf::from(binary), settle: "0s", log: "debug", padding: 0 }
+        Self { binary: PathBuf::from(binary), settle: "0s", log: "debug", padding: 0, wire_delay: None }
     }
 }
 
@@ -56,8 +61,19 @@ pub struct World {
     setup: WorldSetup,
     port: u16,
     tagboat: Option<Process>,
-    /// Kept alive for as long as the rest.
-    _git_server: Box<dyn std::any::Any>,
+    image_host: String,
+    registry_wire: Option<Wire>,
+    served: Served,
+    /// From the registry to the server.
+    _notifying: Option<Wire>,
+}
+
+/// Who serves the config repository, and what is before it.
+#[derive(Default)]
+struct Served {
+    http: Option<GitServer>,
+    wire: Option<Wire>,
+    _ssh: Option<SshServer>,
 }
 
 /// The repository file, a Deployment and a kustomize overlay; `HOST` is the registry.
@@ -83,10 +99,13 @@ fn files(host: &str) -> Vec<(String, String)> {
 impl World {
     /// Over http with a password.
     pub async fn over_http(setup: WorldSetup) -> Self {
-        Self::start(setup, async |config| {
+        let delay = setup.wire_delay;
+        Self::start(setup, |config| {
             let server = GitServer::start(config.parent(), Some(("bot", GIT_PASSWORD)));
+            let wire = delay.map(|delay| Wire::start(server.port(), delay));
+            let url = wire.as_ref().map_or_else(|| server.url(), |wire| wire.url("config.git"));
             let settings = "    credentials: { username: bot, passwordFile: git-password }\n".to_owned();
-            (server.url(), settings, Box::new(server) as _)
+            (url, settings, Served { http: Some(server), wire, ..Served::default() })
         })
         .await
     }
@@ -96,29 +115,27 @@ impl World {
     /// # Panics
     /// When sshd does not start.
     pub async fn over_ssh(setup: WorldSetup) -> Self {
-        Self::start(setup, async |config| {
+        Self::start(setup, |config| {
             let server = SshServer::start();
             let (key, hosts) = (server.key_file(), server.known_hosts_file());
             let settings = format!("    ssh: {{ keyFile: {}, knownHostsFile: {} }}\n", key.display(), hosts.display());
-            (server.url(&config.path()), settings, Box::new(server) as _)
+            (server.url(&config.path()), settings, Served { _ssh: Some(server), ..Served::default() })
         })
         .await
     }
 
-    async fn start(
-        setup: WorldSetup,
-        serve: impl AsyncFnOnce(&BareRepository) -> (String, String, Box<dyn std::any::Any>),
-    ) -> Self {
+    async fn start(setup: WorldSetup, serve: impl FnOnce(&BareRepository) -> (String, String, Served)) -> Self {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
+        let wire = |to: u16| setup.wire_delay.map(|delay| Wire::start(to, delay));
+        let notifying = wire(port);
+        let hooks = notifying.as_ref().map_or(port, Wire::port);
         let registry =
-            DockerRegistry::start(Some((&format!("http://127.0.0.1:{port}/hooks/registry"), REGISTRY_SECRET)));
-        let host = registry.host();
-        let mut texts = files(&host);
-        let padding = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: padding}\ndata: {key: value}\n".to_owned();
-        texts.extend((0..setup.padding).map(|n| (format!("padding/{}/{n}.yaml", n % 100), padding.clone())));
-        let texts: Vec<(&str, &str)> = texts.iter().map(|(path, text)| (path.as_str(), text.as_str())).collect();
-        let config = BareRepository::with_files(&texts);
-        let (url, access, git_server) = serve(&config).await;
+            DockerRegistry::start(Some((&format!("http://127.0.0.1:{hooks}/hooks/registry"), REGISTRY_SECRET)));
+        let registry_wire = wire(registry.host().rsplit(':').next().unwrap().parse().unwrap());
+        let host = registry_wire.as_ref().map_or_else(|| registry.host(), Wire::host);
+        let config =
+            BareRepository::with_many(files(&host).into_iter().chain(other_deployments("apps/dev", setup.padding)));
+        let (url, access, served) = serve(&config);
         for (name, secret) in
             [("registry-secret", REGISTRY_SECRET), ("ci-secret", CI_SECRET), ("git-password", GIT_PASSWORD)]
         {
@@ -140,11 +157,35 @@ impl World {
             setup,
             port,
             tagboat: None,
-            _git_server: git_server,
+            image_host: host,
+            registry_wire,
+            served,
+            _notifying: notifying,
         };
         world.registry.push_image("acme/web", "1.4.0", "web-1.4.0").await;
         world.start_tagboat();
         world
+    }
+
+    /// The server of the config repository.
+    ///
+    /// # Panics
+    /// When it is served over ssh.
+    #[must_use]
+    pub fn git_server(&self) -> &GitServer {
+        self.served.http.as_ref().unwrap()
+    }
+
+    /// The wire before the Git server, when one was asked for and it speaks http.
+    #[must_use]
+    pub fn git_wire(&self) -> Option<&Wire> {
+        self.served.wire.as_ref()
+    }
+
+    /// The wire before the registry, when one was asked for. Images are named by its host and port.
+    #[must_use]
+    pub fn registry_wire(&self) -> Option<&Wire> {
+        self.registry_wire.as_ref()
     }
 
     fn log_file(&self) -> PathBuf {
@@ -233,7 +274,7 @@ impl World {
     /// The body of an announcement of an image of this registry.
     #[must_use]
     pub fn announcement(&self, image: &str, tag: &str) -> String {
-        format!(r#"{{"image":"{}/acme/{image}","tag":"{tag}"}}"#, self.registry.host())
+        format!(r#"{{"image":"{}/acme/{image}","tag":"{tag}"}}"#, self.image_host)
     }
 
     /// Wait until `done`.

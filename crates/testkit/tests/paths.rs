@@ -99,8 +99,12 @@ struct Config {
 
 impl Config {
     fn settings_blob(&self) -> BlobId {
-        hex(&self.settings.lock().unwrap())[..40].parse().unwrap()
+        blob(&hex(&self.settings.lock().unwrap()))
     }
+}
+
+fn blob(hex: &str) -> BlobId {
+    BlobId(std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap()))
 }
 
 #[async_trait]
@@ -141,7 +145,7 @@ impl Repository for Config {
 
     async fn files(&self, commit: &CommitId) -> Result<Vec<FileEntry>, RepositoryError> {
         let entry = |path: &str, blob: BlobId| FileEntry { path: path.to_owned(), blob };
-        Ok(vec![entry(".tagboat.yaml", self.settings_blob()), entry("dev/web.yaml", commit.as_str().parse().unwrap())])
+        Ok(vec![entry(".tagboat.yaml", self.settings_blob()), entry("dev/web.yaml", blob(commit.as_str()))])
     }
 
     async fn read(&self, blobs: &[BlobId], _: usize) -> Result<Vec<Option<Vec<u8>>>, RepositoryError> {
@@ -160,12 +164,12 @@ impl Repository for Config {
     async fn push(&self, push: &Push) -> Result<PushOutcome, RepositoryError> {
         let mut commits = self.commits.lock().unwrap();
         let mut ids = Vec::new();
-        for commit in &push.commits {
+        for commit in push.updates[0].change.commits() {
             let id: CommitId = hex(&format!("{}{}", commits.len(), commit.message))[..40].parse().unwrap();
             commits.push((id.clone(), commit.files[0].bytes.clone()));
             ids.push(id);
         }
-        Ok(PushOutcome::Landed(ids))
+        Ok(PushOutcome::Landed(vec![ids]))
     }
 
     async fn landed(
@@ -357,6 +361,9 @@ fn an_edited_policy_is_held_against_everything_and_not_only_the_next_event() {
     side.work(100);
     assert!(side.runs().contains("web:1.1.0"));
     *side.config.settings.lock().unwrap() = settings("policy: { semver: { range: '*' } }");
+    // In a commit of its own, as everything in a repository.
+    let file = side.runs().into_bytes();
+    side.config.commits.lock().unwrap().push(("1".repeat(40).parse().unwrap(), file));
     world.act(&Action::Push(number("1.2.0"), None, true));
     side.hear(&world, 1, &"1.2.0".parse().unwrap());
     side.work(100);

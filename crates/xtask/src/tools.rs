@@ -8,12 +8,13 @@ use std::{
 use crate::run;
 
 /// Program, package, what it is for.
-const TOOLS: [(&str, &str, &str); 7] = [
+const TOOLS: [(&str, &str, &str); 8] = [
     ("git", "git", "config repositories"),
     ("docker-registry", "docker-registry", "a registry with its own notifications"),
     ("sshd", "openssh-server", "config repositories over ssh"),
     ("ssh", "openssh-client", "config repositories over ssh"),
     ("ssh-keygen", "openssh-client", "keys for it"),
+    ("gpg", "gnupg", "keys that sign commits"),
     ("c++", "g++", "the fuzzer"),
     ("kubectl", "kubernetes-client", "rendering kustomizations"),
 ];

@@ -21,7 +21,7 @@ const LONGEST_WAIT: Duration = Duration::from_seconds(3600);
 
 /// What a tag names, and whether we built it ourselves.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(crate) struct Found {
     pub(super) manifest: ManifestDescription,
     /// The commit of ours that it was built from.
     pub(super) own_commit: Option<String>,
@@ -47,7 +47,7 @@ pub(super) struct Inquiry<'e> {
     /// Images that were looked at as a sweep does, and those for which that failed.
     looked_at: BTreeSet<ImageName>,
     missed: BTreeSet<ImageName>,
-    answers: BTreeMap<(ImageName, Tag), Result<Option<Found>, String>>,
+    answers: Answers,
     verified: Vec<(ImageName, Digest, SignatureRule, Result<Verification, String>)>,
     learned: Vec<Observation>,
     /// Registries that could not be reached, with the reason: they are not tried again for each of their images.
@@ -56,16 +56,25 @@ pub(super) struct Inquiry<'e> {
     waiting: BTreeMap<ImageName, Timestamp>,
 }
 
+/// What registries answered about tags.
+pub(crate) type Answers = BTreeMap<(ImageName, Tag), Result<Option<Found>, String>>;
+
 impl<'e> Inquiry<'e> {
-    pub(super) async fn new(engine: &'e Engine, work: &'e Work, sweeping: bool) -> Result<Self, ReconcileError> {
-        let interests = engine.ports.store.interests(&work.key).await?;
+    /// `answers` are those of an attempt that was made a moment ago.
+    pub(super) fn new(
+        engine: &'e Engine,
+        work: &'e Work,
+        sweeping: bool,
+        interests: &[Interest],
+        answers: Answers,
+    ) -> Self {
         let now = engine.now();
         let is_due = |interest: &&Interest| interest.look_at.is_some_and(|look_at| look_at <= now);
         let due = interests.iter().filter(is_due).map(|interest| interest.image.clone()).collect();
         let waits = interests.iter().filter(|interest| interest.look_at.is_some() && !is_due(interest));
         let not_due = waits.map(|interest| interest.image.clone()).collect();
         let unlisted = interests.iter().filter(|interest| !interest.listed).map(|interest| interest.image.clone());
-        Ok(Self {
+        Self {
             engine,
             work,
             sweeping,
@@ -78,13 +87,13 @@ impl<'e> Inquiry<'e> {
             lists: BTreeMap::new(),
             looked_at: BTreeSet::new(),
             missed: BTreeSet::new(),
-            answers: BTreeMap::new(),
+            answers,
             verified: Vec::new(),
             learned: Vec::new(),
             down: BTreeMap::new(),
             unavailable: None,
             waiting: BTreeMap::new(),
-        })
+        }
     }
 
     /// Read from the database what is remembered of an image.
@@ -389,21 +398,24 @@ impl<'e> Inquiry<'e> {
         self.look_again(image, now.plus(waited.clamp(SHORTEST_WAIT, LONGEST_WAIT)));
     }
 
-    /// Remember what was learned, and tell which images were looked at completely.
-    pub(super) async fn finish(self) -> Result<Looked, ReconcileError> {
-        if !self.learned.is_empty() {
-            self.engine.ports.store.observe(&self.work.key.tenant, &self.learned, self.engine.now()).await?;
-        }
+    /// What was learned, and which images were looked at completely.
+    pub(super) fn finish(self) -> Looked {
         // Two environments may judge one image; one of them that could not counts.
         let listed = self.looked_at.difference(&self.missed).cloned().collect();
         let missed = self.missed.into_iter().collect();
         let (waiting, was_due) = (self.waiting.into_iter().collect(), !self.due.is_empty());
-        Ok(Looked { listed, missed, unavailable: self.unavailable, waiting, was_due })
+        // What could not be read is asked again.
+        let answers = self.answers.into_iter().filter(|(_, answer)| answer.is_ok()).collect();
+        Looked { learned: self.learned, answers, listed, missed, unavailable: self.unavailable, waiting, was_due }
     }
 }
 
 /// What became of looking at everything.
 pub(super) struct Looked {
+    /// What was read.
+    pub(super) learned: Vec<Observation>,
+    /// What registries answered.
+    pub(super) answers: Answers,
     /// Images that were looked at completely.
     pub(super) listed: Vec<ImageName>,
     /// Images that were to be, and could not.

@@ -86,8 +86,10 @@ impl MessageTemplate {
     pub fn parse(source: &str) -> Result<Self, TemplateError> {
         grammar::check(source)?;
         let template = Self { source: source.to_owned() };
-        template.render(sample(true))?;
-        template.render(sample(false))?;
+        let (all, few) = (template.render(sample(true))?, template.render(sample(false))?);
+        if clean::lines(&all).is_empty() && clean::lines(&few).is_empty() {
+            return Err(TemplateError::new(None, "nothing comes out of it; trailers of Tagboat's own are not counted"));
+        }
         Ok(template)
     }
 

@@ -11,7 +11,7 @@ use tokio::{
     sync::watch,
     task::JoinHandle,
 };
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, fmt::format::FmtSpan};
 
 use crate::{
     cli::{Output, Serve},
@@ -51,7 +51,9 @@ pub(crate) async fn run(arguments: Serve) -> Result<Code, Failure> {
 
 fn start_log(format: Output) {
     let filter = EnvFilter::try_from_env("TAGBOAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // The parts of a reconcile are spans at the level `debug`; their ends tell where its time went.
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::CLOSE).with_writer(std::io::stderr);
     match format {
         Output::Json => log.json().init(),
         Output::Text => log.init(),

@@ -3,12 +3,10 @@
 use std::{collections::BTreeMap, num::NonZeroU32, path::Path};
 
 use tagboat_model::ImageName;
-use tagboat_registry::{
-    ClientCertificate, Cloud, Credentials, OciRegistries, ProxySettings, RegistrySettings, TransportSettings, TrustRoot,
-};
+use tagboat_registry::{Cloud, Credentials, OciRegistries, RegistrySettings, TransportSettings, TrustRoot};
 use tagboat_settings::{CloudIdentity, RegistryFile, ServerFile, SigstoreFile, is_loopback};
 
-use crate::{exit::Failure, secrets};
+use crate::{exit::Failure, secrets, wiring::http};
 
 /// Requests per second.
 const POLITE: NonZeroU32 = NonZeroU32::MIN.saturating_add(19);
@@ -71,7 +69,7 @@ fn build(
         .with_default_credentials(fallback);
     let failed = |error| Failure::failed("`sigstore`", &error);
     Ok(match &sigstore.trusted_root_file {
-        Some(path) => registries.with_trust_root(TrustRoot::parse(&read("`sigstore`", path)?).map_err(failed)?),
+        Some(path) => registries.with_trust_root(TrustRoot::parse(&http::read("`sigstore`", path)?).map_err(failed)?),
         None if sigstore.public_good => registries.with_trust_root(TrustRoot::public_good().map_err(failed)?),
         None => registries,
     })
@@ -120,29 +118,13 @@ fn credentials(whose: &str, registry: &RegistryFile) -> Result<Option<Credential
 }
 
 fn transport(whose: &str, registry: &RegistryFile) -> Result<TransportSettings, Failure> {
-    let authorities = registry.certificate_authority_files.iter().map(|path| read(whose, path));
-    let certificate = registry.client_certificate.as_ref().map(|file| {
-        let key = read(whose, &file.key_file)?;
-        let key = String::from_utf8(key)
-            .map_err(|_| Failure::invalid(format!("{whose}: {} is not PEM", file.key_file.display())))?;
-        Ok(ClientCertificate { chain: read(whose, &file.certificate_file)?, key: key.into() })
-    });
-    let proxy = registry.proxy.as_ref().map(|proxy| {
-        let credentials = proxy.credentials.as_ref().map(|file| secrets::credentials(whose, file)).transpose()?;
-        Ok(ProxySettings { url: proxy.url.clone(), credentials })
-    });
     Ok(TransportSettings {
-        certificate_authorities: authorities.collect::<Result<_, _>>()?,
-        client_certificate: certificate.transpose()?,
-        proxy: proxy.transpose()?,
+        certificate_authorities: http::authorities(whose, &registry.certificate_authority_files)?,
+        client_certificate: http::client_certificate(whose, registry.client_certificate.as_ref())?,
+        proxy: http::proxy(whose, registry.proxy.as_ref())?,
         private_network: registry.private_network,
         requests_per_second: registry.requests_per_second,
         requests_at_once: registry.requests_at_once,
         ..TransportSettings::default()
     })
-}
-
-fn read(whose: &str, path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path)
-        .map_err(|error| Failure::invalid(format!("{whose}: the file {} cannot be read: {error}", path.display())))
 }

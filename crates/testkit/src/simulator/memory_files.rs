@@ -83,10 +83,4 @@ impl FileMemory for MemoryStore {
         contents.retain(|_, remembered| remembered.finder == finder && now.since(remembered.used_at) < MEMORY_OF_FILES);
         Ok(())
     }
-
-    async fn forget_files(&self, tenant: &TenantName, repository: &RepositoryName) -> Result<(), StoreError> {
-        let files = &mut self.tables.lock().unwrap().files;
-        files.of.remove(&(tenant.clone(), repository.clone()));
-        Ok(())
-    }
 }

@@ -1,12 +1,13 @@
 //! The world as the engine meets it: clock, registry and config repository, with their faults.
 
-use std::sync::atomic::Ordering;
+use std::{collections::BTreeSet, sync::atomic::Ordering};
 
 use async_trait::async_trait;
 use tagboat_model::{BranchName, CommitId, DecisionId, Digest, ImageName, SignatureRule, Tag, Timestamp};
 use tagboat_ports::{
-    BlobId, Clock, FileEntry, ManifestDescription, ManifestKind, Push, PushOutcome, Registry, RegistryError,
-    RegistryErrorKind, Repository, RepositoryError, RepositoryErrorKind, Verification,
+    BlobId, BranchChange, BranchUpdate, ChangedFile, Clock, FileEntry, ManifestDescription, ManifestKind, Push,
+    PushOutcome, Registry, RegistryError, RegistryErrorKind, Repository, RepositoryError, RepositoryErrorKind,
+    Verification,
 };
 
 use super::world::{Bug, World, blob_id};
@@ -91,11 +92,14 @@ impl World {
     }
 
     fn apply(&self, push: &Push) -> PushOutcome {
+        let [BranchUpdate { change: BranchChange::Append { base, commits }, .. }] = &push.updates[..] else {
+            panic!("the engine appends to one branch");
+        };
         let mut inside = self.inside.lock().unwrap();
         let mut ids = Vec::new();
-        let mut parent = push.base.clone();
+        let mut parent = base.clone();
         let before = inside.head.clone();
-        for commit in &push.commits {
+        for commit in commits {
             let mut files = inside.commits[&parent].files.clone();
             for file in &commit.files {
                 let mut bytes = file.bytes.clone();
@@ -110,22 +114,45 @@ impl World {
         inside.head.clone_from(&before);
         let ours = inside.ancestors(before.as_ref()).contains(&parent);
         if ours {
-            return PushOutcome::Landed(ids);
+            return PushOutcome::Landed(vec![ids]);
         }
-        if before.as_ref() != Some(&push.base) && self.bug != Some(Bug::PushWithoutCompare) {
+        if before.as_ref() != Some(base) && self.bug != Some(Bug::PushWithoutCompare) {
             inside.races += 1;
-            return PushOutcome::Moved;
+            return PushOutcome::Moved(before.filter(|_| self.chance(2)));
         }
         inside.head = Some(parent);
         if before.as_ref().is_some_and(|before| !inside.ancestors(inside.head.as_ref()).contains(before)) {
             inside.broken = Some("a branch of people was forced".to_owned());
         }
-        PushOutcome::Landed(ids)
+        PushOutcome::Landed(vec![ids])
     }
 }
 
 #[async_trait]
 impl Repository for World {
+    /// A mirror that lags behind, by any number of commits, or knows nothing.
+    async fn known_head(&self, _: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
+        let known = {
+            let inside = self.inside.lock().unwrap();
+            inside.ancestors(inside.head.as_ref())
+        };
+        let behind = if self.fault(3) { self.random(known.len().max(1)) } else { 0 };
+        Ok(known.get(behind).cloned().filter(|_| !self.fault(20)))
+    }
+
+    async fn changed_files(&self, from: &CommitId, to: &CommitId) -> Result<Option<Vec<ChangedFile>>, RepositoryError> {
+        self.yield_now().await;
+        if self.fault(10) {
+            return Ok(None);
+        }
+        let inside = self.inside.lock().unwrap();
+        let (old, new) = (&inside.commits[from].files, &inside.commits[to].files);
+        let paths: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+        let changed = paths.into_iter().filter(|path| old.get(*path) != new.get(*path));
+        let file = |path: &String| ChangedFile { path: path.clone(), blob: new.get(path).map(|bytes| blob_id(bytes)) };
+        Ok(Some(changed.map(file).collect()))
+    }
+
     async fn head(&self, _: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
         self.yield_now().await;
         self.repository_fails(20)?;

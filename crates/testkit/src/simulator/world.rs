@@ -345,7 +345,7 @@ fn digest(seed: &str) -> Digest {
 }
 
 pub(super) fn blob_id(bytes: &[u8]) -> BlobId {
-    hex(bytes)[..40].parse().unwrap()
+    BlobId(Sha256::digest(bytes)[..20].try_into().unwrap())
 }
 
 fn commit_id(parent: Option<&CommitId>, message: &str, files: &BTreeMap<String, Vec<u8>>) -> CommitId {

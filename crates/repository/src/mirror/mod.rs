@@ -1,0 +1,263 @@
+//! The kept bare mirror: a cache of the server's objects, and of where its branches are.
+//!
+//! It may be deleted at any time while nothing runs. When it is damaged, or has grown into too many pieces, it is thrown
+//! away and fetched anew. It holds no work tree, and its configuration is its own: that of the machine has no say.
+
+mod fetch;
+mod history;
+mod tree;
+
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use gix::{
+    ObjectId,
+    objs::{Kind, Write as _},
+    odb::store::init::Slots,
+};
+use tagboat_model::{BranchName, CommitId};
+use tagboat_ports::BlobId;
+
+pub(crate) use fetch::{head, head_to_push};
+pub(crate) use history::{is_ancestor, landed};
+pub(crate) use tree::{changed_files, editable, files, read_at, read_to_edit};
+
+use crate::{Failure, Inner, commit::NewObjects};
+
+/// Packs that one mirror may come to have; gix opens them all, and has to know their number beforehand.
+const MOST_PACKS: u16 = 512;
+/// A mirror is made anew beyond these: each fetch adds a pack, each push of ours a few loose objects.
+const PACKS: usize = 128;
+const LOOSE_OBJECTS: usize = 20_000;
+
+/// A size that is not believed without a look.
+const PLAUSIBLE: usize = 64 << 20;
+
+/// The mirror of one config repository.
+pub(crate) struct Mirror {
+    folder: PathBuf,
+    /// Opened once; cheap to clone for each thread.
+    opened: Mutex<Option<gix::ThreadSafeRepository>>,
+    /// The branches that were read since this process began.
+    branches: Mutex<BTreeSet<BranchName>>,
+    /// How often it was made anew.
+    generation: AtomicU64,
+    /// It is written by one at a time.
+    writing: Mutex<()>,
+}
+
+impl Mirror {
+    pub(crate) fn new(folder: PathBuf) -> Self {
+        Self {
+            folder,
+            opened: Mutex::new(None),
+            branches: Mutex::default(),
+            generation: AtomicU64::new(0),
+            writing: Mutex::new(()),
+        }
+    }
+
+    /// Changes when it is made anew.
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The repository for this thread, made first where there is none.
+    pub(crate) fn repository(&self) -> Result<gix::Repository, Failure> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        let shared = match &*opened {
+            Some(shared) => shared.clone(),
+            None => opened.insert(open(&self.folder)?).clone(),
+        };
+        let mut repository = shared.to_thread_local();
+        repository.object_cache_size(16 * 1024 * 1024);
+        Ok(repository)
+    }
+
+    /// Nobody else writes while this is held. A writer that panicked leaves nothing half-done that the next one would
+    /// not see.
+    pub(crate) fn writing(&self) -> MutexGuard<'_, ()> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a branch was when it was read or written last.
+    pub(crate) fn known_head(&self, branch: &BranchName) -> Result<Option<CommitId>, Failure> {
+        let repository = self.repository()?;
+        let reference = repository.try_find_reference(&full_name(branch)).map_err(damaged)?;
+        let id = reference.and_then(|reference| reference.try_id().map(gix::Id::detach));
+        id.filter(|id| repository.has_object(id)).map(commit_id).transpose()
+    }
+
+    /// Write down where a branch is.
+    pub(crate) fn set_head(&self, branch: &BranchName, head: Option<ObjectId>) -> Result<(), Failure> {
+        let repository = self.repository()?;
+        let name = full_name(branch);
+        match head {
+            Some(head) => {
+                self.branches.lock().unwrap_or_else(PoisonError::into_inner).insert(branch.clone());
+                let any = gix::refs::transaction::PreviousValue::Any;
+                repository.reference(name, head, any, "read").map_err(damaged)?;
+            }
+            None => {
+                if let Some(reference) = repository.try_find_reference(&name).map_err(damaged)? {
+                    reference.delete().map_err(damaged)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Keep objects of ours that the server has taken, so that they need not be fetched.
+    pub(crate) fn keep(&self, objects: &NewObjects) -> Result<(), Failure> {
+        let _writing = self.writing();
+        let repository = self.repository()?;
+        // What an object names comes before it: a process that is killed leaves nothing that seems to be whole.
+        for (id, kind, data) in objects.iter().rev() {
+            if !repository.has_object(id) {
+                repository.write_buf(*kind, data).map_err(damaged)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The branches that it knows, also when it is too damaged to say.
+    fn branches(&self) -> BTreeSet<BranchName> {
+        let mut branches = self.branches.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Ok(repository) = self.repository() else { return branches };
+        let Ok(references) = repository.references() else { return branches };
+        let Ok(heads) = references.prefixed("refs/heads/") else { return branches };
+        let names = heads.filter_map(Result::ok).map(|head| head.name().shorten().to_string());
+        branches.extend(names.filter_map(|name| name.parse::<BranchName>().ok()));
+        branches
+    }
+
+    /// Throw it away. Whoever reads it at this moment reads on in what was opened, or finds it damaged and comes here.
+    fn discard(&self) -> Result<BTreeSet<BranchName>, Failure> {
+        let branches = self.branches();
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        *opened = None;
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        match std::fs::remove_dir_all(&self.folder) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Failure::temporary(format!(
+                "its mirror is damaged, and the folder {} cannot be deleted",
+                self.folder.display()
+            ))
+            .because(error)),
+            _ => Ok(branches),
+        }
+    }
+
+    /// Whether it consists of too many pieces.
+    fn is_in_pieces(&self) -> bool {
+        let count = |folder: &Path| std::fs::read_dir(folder).map_or(0, Iterator::count);
+        let objects = self.folder.join("objects");
+        // Each pack has an index. Loose objects are spread evenly over 256 folders.
+        count(&objects.join("pack")) > 2 * PACKS || count(&objects.join("17")) > LOOSE_OBJECTS / 256
+    }
+}
+
+fn open(folder: &Path) -> Result<gix::ThreadSafeRepository, Failure> {
+    if folder.join("HEAD").exists() {
+        remove_leftovers(folder);
+    } else {
+        std::fs::create_dir_all(folder).map_err(|error| {
+            Failure::temporary(format!("its mirror cannot be made in {}", folder.display())).because(error)
+        })?;
+        gix::init_bare(folder).map_err(damaged)?;
+    }
+    // Isolated: neither the system's nor the user's configuration has a say.
+    let options = gix::open::Options::isolated().object_store_slots(Slots::Given(MOST_PACKS));
+    gix::ThreadSafeRepository::open_opts(folder, options).map_err(damaged)
+}
+
+/// A process that was killed leaves its lock files, and perhaps a folder with older history. Nobody else writes to the
+/// mirror, so before this process does all of them are left over.
+fn remove_leftovers(folder: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        // What cannot be removed shows as an error of the next write.
+        if path.is_dir() && name.starts_with(history::FOLDER) {
+            let _ = std::fs::remove_dir_all(&path);
+        } else if path.is_dir() && name != "objects" {
+            remove_leftovers(&path);
+        } else if name.ends_with(".lock") {
+            let _ = std::fs::remove_file(&path);
+        }
+    }
+}
+
+/// Work on the mirror; when it turns out to be damaged, throw it away, fetch what it held, and work once more.
+pub(crate) fn with_mirror<T>(inner: &Inner, work: impl Fn(&Inner) -> Result<T, Failure>) -> Result<T, Failure> {
+    let generation = inner.mirror.generation();
+    let failure = match work(inner) {
+        Err(failure) if failure.is_damage() => failure,
+        other => return other,
+    };
+    tracing::warn!(repository = inner.name, detail = %failure, "a mirror is damaged; it is fetched anew");
+    fetch::anew(inner, generation)?;
+    work(inner).map_err(|failure| match failure.is_damage() {
+        true => failure.still_damaged(),
+        false => failure,
+    })
+}
+
+/// A failure of gix while it works on the mirror.
+pub(crate) fn damaged(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::damage().because(error)
+}
+
+/// Bytes of an object, with its content checked against its name.
+pub(crate) fn object(repository: &gix::Repository, id: ObjectId, kind: Kind) -> Result<Vec<u8>, Failure> {
+    let mut object = repository.find_object(id).map_err(damaged)?;
+    let data = std::mem::take(&mut object.data);
+    let is = gix::objs::compute_hash(repository.object_hash(), object.kind, &data).map_err(damaged)?;
+    if object.kind != kind || is != id {
+        return Err(damaged(std::io::Error::other(format!("object {id} is not what its name says"))));
+    }
+    Ok(data)
+}
+
+/// Bytes of blobs; nothing for those that are too large.
+pub(crate) fn read(inner: &Inner, blobs: &[BlobId], largest: usize) -> Result<Vec<Option<Vec<u8>>>, Failure> {
+    let repository = inner.mirror.repository()?;
+    let ids =
+        blobs.iter().map(|blob| ObjectId::try_from(&blob.0[..]).map_err(damaged)).collect::<Result<Vec<_>, _>>()?;
+    fetch::on_demand(inner, &repository, &ids)?;
+    ids.into_iter().map(|id| read_one(&repository, id, largest)).collect()
+}
+
+fn read_one(repository: &gix::Repository, id: ObjectId, largest: usize) -> Result<Option<Vec<u8>>, Failure> {
+    // What is not here although it was asked for is too large to be.
+    let Some(header) = repository.try_find_header(id).map_err(damaged)? else { return Ok(None) };
+    // The size is what one byte says that nothing vouches for, unlike the content. So what seems to be somewhat too large is
+    // read all the same.
+    if usize::try_from(header.size()).is_ok_and(|size| size <= largest.max(PLAUSIBLE)) {
+        return Ok(Some(object(repository, id, Kind::Blob)?).filter(|bytes| bytes.len() <= largest));
+    }
+    Ok(None)
+}
+
+fn full_name(branch: &BranchName) -> String {
+    format!("refs/heads/{branch}")
+}
+
+pub(crate) fn object_id(commit: &CommitId) -> Result<ObjectId, Failure> {
+    ObjectId::from_hex(commit.as_str().as_bytes()).map_err(|error| {
+        Failure::permanent(format!("`{commit}` is no commit of this kind of repository")).because(error)
+    })
+}
+
+pub(crate) fn commit_id(id: ObjectId) -> Result<CommitId, Failure> {
+    id.to_string().parse().map_err(damaged)
+}
