@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
 mod bad_input;
+mod branches;
 mod choosing;
 mod commands;
 mod crashes;
@@ -14,3 +15,4 @@ mod plan;
 mod policy;
 mod update;
 mod world;
+mod writers;
