@@ -31,15 +31,16 @@ enum Task {
     Generate,
     /// Measure, beside what a user would do without Tagboat.
     Bench {
-        /// What: `policy`, choosing among 100,000 tags; `push-to-ref`, from the end of an image push to the new ref;
-        /// `references`, finding all of them in a work tree; `sweep`, listing the tags of 1,000 repositories of one
-        /// registry.
+        /// What: `git`, from a new tag to the moved ref of config repositories of 100 to 50,000 files, beside scripts and
+        /// the server alone; `policy`, choosing among 100,000 tags; `push-to-ref`, from the end of an image push to the
+        /// new ref; `references`, finding all of them in a work tree; `sweep`, listing the tags of 1,000 repositories of
+        /// one registry.
         name: String,
-        /// How often. Default: 20 times, `references` and `sweep` 5 times.
+        /// How often. Default: 20 times, `git` 10 times, `references` and `sweep` 5 times.
         #[arg(long)]
         rounds: Option<u32>,
-        /// How many files the config repository has: further ones for `push-to-ref` (1,000), all for `references`
-        /// (10,000, then 50,000).
+        /// How many files the config repository has: further ones for `push-to-ref` (1,000) and `git` (100, 1,000, 10,000,
+        /// then 50,000), all for `references` (10,000, then 50,000).
         #[arg(long)]
         files: Option<u32>,
         /// How the figures are written; `json` is one object a line.
@@ -70,7 +71,11 @@ fn main() -> ExitCode {
         Task::Test { full } => test(full),
         Task::Generate => generate::run(),
         Task::Bench { name, rounds, files, output } => {
-            let rounds = rounds.unwrap_or(if ["references", "sweep"].contains(&name.as_str()) { 5 } else { 20 });
+            let rounds = rounds.unwrap_or(match name.as_str() {
+                "references" | "sweep" => 5,
+                "git" => 10,
+                _ => 20,
+            });
             bench(&name, rounds, files, &output)
         }
         Task::Fuzz { target, seconds } => tools::install().and_then(|()| fuzz::run_named(&target, seconds)),
@@ -101,15 +106,21 @@ fn test(full: bool) -> Result<(), String> {
     // nextest runs each test in a process of its own and all files at once; both run the same tests.
     let nextest =
         Command::new("cargo").args(["nextest", "--version"]).output().is_ok_and(|output| output.status.success());
+    // Tests that take many minutes are ignored otherwise.
+    let (with_nextest, with_cargo) = match full {
+        true => (&["--run-ignored", "all"][..], &["--", "--include-ignored"][..]),
+        false => (&[][..], &[][..]),
+    };
     match nextest {
-        true => run(Command::new("cargo").args(["nextest", "run", "--workspace"])),
-        false => run(Command::new("cargo").args(["test", "--workspace"])),
+        true => run(Command::new("cargo").args(["nextest", "run", "--workspace"]).args(with_nextest)),
+        false => run(Command::new("cargo").args(["test", "--workspace"]).args(with_cargo)),
     }
 }
 
 fn bench(name: &str, rounds: u32, files: Option<u32>, output: &str) -> Result<(), String> {
     tools::install()?;
-    let files = files.unwrap_or(if name == "references" { 0 } else { 1000 });
+    // 0 means every size that the bench knows.
+    let files = files.unwrap_or(if ["git", "references"].contains(&name) { 0 } else { 1000 });
     // `policy` measures a crate, the others the binary too.
     if name != "policy" {
         run(Command::new("cargo").args(["build", "--quiet", "--release", "--package", "tagboat"]))?;

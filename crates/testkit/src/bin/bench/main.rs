@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to say")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the developer")]
 
+mod git;
 mod policy;
 mod push_to_ref;
 mod references;
@@ -37,6 +38,7 @@ async fn main() -> ExitCode {
         JSON.get_or_init(|| name.clone());
     }
     match name.as_str() {
+        "git" => git::run(&setup).await,
         "policy" => policy::run(&setup),
         "push-to-ref" => push_to_ref::run(&setup).await,
         "references" => references::run(&setup),
@@ -47,14 +49,23 @@ async fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: bench policy|push-to-ref|references|sweep TAGBOAT ROUNDS FILES text|json");
+    eprintln!("usage: bench git|policy|push-to-ref|references|sweep TAGBOAT ROUNDS FILES text|json");
     ExitCode::from(2)
 }
 
 /// Resident memory of a process, in MiB.
 fn mebibytes(process: u32) -> f64 {
+    memory(process, "VmRSS:")
+}
+
+/// The most that it ever was.
+fn peak_mebibytes(process: u32) -> f64 {
+    memory(process, "VmHWM:")
+}
+
+fn memory(process: u32, which: &str) -> f64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(which)).unwrap();
     line.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1024.0
 }
 
@@ -84,6 +95,8 @@ fn show(what: &str, mut times: Vec<Duration>) -> f64 {
             "{}",
             json!({ "bench": name, "what": what, "unit": "ms", "median": median, "least": least, "most": most })
         ),
+        // Where milliseconds are few their parts matter.
+        None if median < 10.0 => println!("{what:64}{median:.2} ({least:.2} .. {most:.2})"),
         None => println!("{what:64}{median:.0} ({least:.0} .. {most:.0})"),
     }
     median
