@@ -200,16 +200,22 @@ fn remove_leftovers(folder: &Path) {
 /// Work on the mirror; when it turns out to be damaged, throw it away, fetch what it held, and work once more.
 pub(crate) fn with_mirror<T>(inner: &Inner, work: impl Fn(&Inner) -> Result<T, Failure>) -> Result<T, Failure> {
     let generation = inner.mirror.generation();
-    let failure = match work(inner) {
+    let failure = match guarded(inner, &work) {
         Err(failure) if failure.is_damage() => failure,
         other => return other,
     };
     tracing::warn!(repository = inner.name, detail = %failure, "a mirror is damaged; it is fetched anew");
     fetch::anew(inner, generation)?;
-    work(inner).map_err(|failure| match failure.is_damage() {
+    guarded(inner, &work).map_err(|failure| match failure.is_damage() {
         true => failure.still_damaged(),
         false => failure,
     })
+}
+
+/// gix takes some of what damaged files say for impossible, and panics.
+fn guarded<T>(inner: &Inner, work: &impl Fn(&Inner) -> Result<T, Failure>) -> Result<T, Failure> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(inner)))
+        .unwrap_or_else(|_| Err(damaged(std::io::Error::other("reading it ended in a panic"))))
 }
 
 /// A failure of gix while it works on the mirror.
@@ -260,4 +266,29 @@ pub(crate) fn object_id(commit: &CommitId) -> Result<ObjectId, Failure> {
 
 pub(crate) fn commit_id(id: ObjectId) -> Result<CommitId, Failure> {
     id.to_string().parse().map_err(damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mirror_in_too_many_pieces_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let mirror = Mirror::new(folder.path().to_owned());
+        assert!(!mirror.is_in_pieces(), "there is none yet");
+        let (packs, loose) = (folder.path().join("objects/pack"), folder.path().join("objects/17"));
+        let fill = |folder: &Path, count: usize| {
+            std::fs::create_dir_all(folder).unwrap();
+            (0..count).for_each(|n| std::fs::write(folder.join(n.to_string()), "").unwrap());
+        };
+        fill(&packs, 2 * PACKS);
+        fill(&loose, LOOSE_OBJECTS / 256);
+        assert!(!mirror.is_in_pieces());
+        fill(&packs, 2 * PACKS + 1);
+        assert!(mirror.is_in_pieces(), "packs and their indices");
+        std::fs::remove_dir_all(&packs).unwrap();
+        fill(&loose, LOOSE_OBJECTS / 256 + 1);
+        assert!(mirror.is_in_pieces(), "loose objects");
+    }
 }
