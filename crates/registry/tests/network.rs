@@ -7,15 +7,13 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use tagboat_model::{Digest, ImageName, Tag};
 use tagboat_ports::Registry as _;
 use tagboat_registry::{
     ClientCertificate, Credentials, OciRegistries, ProxySettings, RegistrySettings, TransportSettings,
 };
-use tagboat_testkit::{HttpFake, response};
+use tagboat_testkit::{HttpFake, TlsAuthority, response};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio_rustls::{TlsAcceptor, rustls};
 
 fn client(host: &str, settings: RegistrySettings) -> OciRegistries {
     OciRegistries::new(BTreeMap::from([(host.to_owned(), settings)])).unwrap()
@@ -168,41 +166,17 @@ async fn a_proxy_gets_the_requests_of_its_registry_and_its_own_password() {
     assert_eq!(proxy.paths().len(), 1);
 }
 
-fn authority() -> CertifiedIssuer<'static, KeyPair> {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// The certificate and the key of a client, as PEM.
-fn client_certificate(authority: &CertifiedIssuer<'static, KeyPair>) -> (Vec<u8>, String) {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec!["tagboat.example".to_owned()]).unwrap();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    (params.signed_by(&key, authority).unwrap().pem().into_bytes(), key.serialize_pem())
-}
-
 /// Of each request, whether its client showed a certificate.
 type Shown = Arc<Mutex<Vec<bool>>>;
 
 /// A server with a certificate of the authority, which asks its clients for one and may insist on it. `answer` makes
 /// the head of an answer and its body of the head of a request.
 async fn server_with_tls(
-    authority: &CertifiedIssuer<'static, KeyPair>,
+    authority: &TlsAuthority,
     insists: bool,
     answer: impl Fn(&str) -> (String, String) + Send + Sync + 'static,
 ) -> (String, Shown) {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let certificate = params.signed_by(&key, authority).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(authority.der().clone()).unwrap();
-    let clients = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots));
-    let clients = if insists { clients } else { clients.allow_unauthenticated() }.build().unwrap();
-    let config = rustls::ServerConfig::builder().with_client_cert_verifier(clients);
-    let config = config.with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap());
-    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+    let acceptor = authority.server(insists);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let host = listener.local_addr().unwrap().to_string();
     let (shown, answer) = (Shown::default(), Arc::new(answer));
@@ -231,7 +205,7 @@ fn list() -> (String, String) {
 
 #[tokio::test]
 async fn a_client_certificate_is_shown_to_the_registry_alone() {
-    let authority = authority();
+    let authority = TlsAuthority::default();
     let (elsewhere, shown_elsewhere) = server_with_tls(&authority, false, |request| match request.contains("/token") {
         true => ("200 OK".to_owned(), r#"{"token":"t"}"#.to_owned()),
         false => list(),
@@ -250,9 +224,9 @@ async fn a_client_certificate_is_shown_to_the_registry_alone() {
         }
     })
     .await;
-    let (chain, key) = client_certificate(&authority);
+    let (chain, key) = authority.client();
     let transport = TransportSettings {
-        certificate_authorities: vec![authority.pem().into_bytes()],
+        certificate_authorities: vec![authority.pem()],
         client_certificate: Some(ClientCertificate { chain, key: key.into() }),
         ..TransportSettings::default()
     };
@@ -266,12 +240,12 @@ async fn a_client_certificate_is_shown_to_the_registry_alone() {
 
 #[tokio::test]
 async fn own_authorities_and_client_certificates_are_used_by_their_registry() {
-    let authority = authority();
+    let authority = TlsAuthority::default();
     let (host, _) = server_with_tls(&authority, true, |_| list()).await;
-    let (chain, key) = client_certificate(&authority);
+    let (chain, key) = authority.client();
     let settings = |trusts: bool, identity: Option<String>| {
         let transport = TransportSettings {
-            certificate_authorities: if trusts { vec![authority.pem().into_bytes()] } else { Vec::new() },
+            certificate_authorities: if trusts { vec![authority.pem()] } else { Vec::new() },
             client_certificate: identity.map(|key| ClientCertificate { chain: chain.clone(), key: key.into() }),
             ..TransportSettings::default()
         };
@@ -282,7 +256,7 @@ async fn own_authorities_and_client_certificates_are_used_by_their_registry() {
     assert!(error.contains("could not be reached") && error.to_lowercase().contains("certificate"), "{error}");
     refusal(&client(&host, settings(true, None)), &host).await;
 
-    let other = KeyPair::generate().unwrap().serialize_pem();
+    let other = TlsAuthority::default().client().1;
     let wrong = BTreeMap::from([(host.clone(), settings(true, Some(other)))]);
     let error = OciRegistries::new(wrong).err().unwrap().to_string();
     assert_eq!(error, format!("registry `{host}`: the client certificate and its key do not belong together"));

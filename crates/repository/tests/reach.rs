@@ -7,35 +7,15 @@ mod common;
 use std::sync::{Arc, Mutex};
 
 use common::{FILES, basic, commit, head, landed, opened, push, settings};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use secrecy::SecretString;
 use tagboat_ports::{Repository as _, RepositoryErrorKind};
 use tagboat_repository::{Access, ClientCertificate, GitSettings, Password, ProxySettings};
-use tagboat_testkit::{BareRepository, GitServer, HttpFake, response};
+use tagboat_testkit::{BareRepository, GitServer, HttpFake, TlsAuthority, response};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_rustls::{TlsAcceptor, rustls};
 
-type Authority = CertifiedIssuer<'static, KeyPair>;
-
-fn authority() -> Authority {
-    let mut authority = CertificateParams::new(Vec::new()).unwrap();
-    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap()
-}
-
-/// TLS before a Git server; it asks its clients for a certificate and may insist on one. Returns the address.
-async fn tls(authority: &Authority, insists: bool, behind: u16) -> String {
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let certificate = params.signed_by(&key, authority).unwrap();
-    let mut roots = rustls::RootCertStore::empty();
-    roots.add(authority.der().clone()).unwrap();
-    let clients = rustls::server::WebPkiClientVerifier::builder(Arc::new(roots));
-    let clients = if insists { clients } else { clients.allow_unauthenticated() }.build().unwrap();
-    let config = rustls::ServerConfig::builder().with_client_cert_verifier(clients);
-    let config = config.with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap());
-    let acceptor = TlsAcceptor::from(Arc::new(config.unwrap()));
+/// TLS before a Git server. Returns the address.
+async fn tls(authority: &TlsAuthority, insists: bool, behind: u16) -> String {
+    let acceptor = authority.server(insists);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     tokio::spawn(async move {
@@ -52,15 +32,15 @@ async fn tls(authority: &Authority, insists: bool, behind: u16) -> String {
     format!("https://127.0.0.1:{port}/config.git")
 }
 
-fn trusting(url: String, access: Access, authority: &Authority) -> GitSettings {
+fn trusting(url: String, access: Access, authority: &TlsAuthority) -> GitSettings {
     let mut settings = settings(url, access);
-    settings.address.transport.certificate_authorities = vec![authority.pem().into_bytes()];
+    settings.address.transport.certificate_authorities = vec![authority.pem()];
     settings
 }
 
 #[tokio::test]
 async fn own_authorities_are_trusted_and_no_others() {
-    let (server, authority) = (BareRepository::with_files(&FILES), authority());
+    let (server, authority) = (BareRepository::with_files(&FILES), TlsAuthority::default());
     let git = GitServer::start(server.parent(), Some(("bot", "s3cret")));
     let url = tls(&authority, false, git.port()).await;
     let (repository, _folder) = opened(trusting(url.clone(), basic("s3cret"), &authority));
@@ -73,18 +53,15 @@ async fn own_authorities_are_trusted_and_no_others() {
 
 #[tokio::test]
 async fn a_client_certificate_is_shown_where_it_is_asked_for() {
-    let (server, authority) = (BareRepository::with_files(&FILES), authority());
+    let (server, authority) = (BareRepository::with_files(&FILES), TlsAuthority::default());
     let git = GitServer::start(server.parent(), None);
     let url = tls(&authority, true, git.port()).await;
     let mut with = trusting(url, Access::Open, &authority);
     let (without, _folder) = opened(with.clone());
     let error = without.head(&"main".parse().unwrap()).await.unwrap_err();
     assert!(error.detail.to_lowercase().contains("certificate"), "{error}");
-    let key = KeyPair::generate().unwrap();
-    let mut params = CertificateParams::new(vec!["tagboat.example".to_owned()]).unwrap();
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-    let chain = params.signed_by(&key, &authority).unwrap().pem().into_bytes();
-    with.address.transport.client_certificate = Some(ClientCertificate { chain, key: key.serialize_pem().into() });
+    let (chain, key) = authority.client();
+    with.address.transport.client_certificate = Some(ClientCertificate { chain, key: key.into() });
     let (repository, _folder) = opened(with);
     assert_eq!(head(&repository).await, server.head());
 }
