@@ -196,7 +196,7 @@ impl Engine {
     }
 
     /// A reconcile of the governing branch makes the branches of its environments known.
-    async fn know_other_branches(
+    pub(crate) async fn know_other_branches(
         &self,
         work: &Work,
         config: &ConfigRepository,

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future;
 use tagboat_manifest::LARGEST_FILE;
-use tagboat_model::{CommitId, Decision, DecisionId, Duration, Outcome};
+use tagboat_model::{CommitId, Decision, DecisionId, Duration, ImageName, Outcome};
 use tagboat_ports::{Finish, PushOutcome, Recorded, Step, ToRecord, Work};
 use tagboat_promotion::{CommitPlan, Edited, decide, decision_id, propose};
 use tracing::{Instrument as _, debug_span};
@@ -136,7 +136,9 @@ impl Engine {
         let mut newest = head.clone();
         if !plans.is_empty() {
             self.show_edits(work, &sources, &edited);
-            let acting = self.act(&work.key, config, head, &plans, &times);
+            let listed = planned_images(&edited, &plans, gathered);
+            let listed: Vec<ImageName> = listed.into_iter().filter(|image| !gathered.missed.contains(image)).collect();
+            let acting = self.act(&work.key, config, head, (&plans, &times), &listed);
             match acting.instrument(debug_span!("act")).await? {
                 PushOutcome::Landed(ids) => newest = ids.into_iter().flatten().next_back().unwrap_or(newest),
                 PushOutcome::Moved(found) => return Ok(Pursued::Moved(found)),
@@ -179,9 +181,12 @@ impl Engine {
             }
         };
         let Some(head) = head else { return Ok(None) };
-        self.settle_earlier(&work.key, config, &head).await?;
+        let attributed = self.settle_earlier(&work.key, config, &head).await?;
         match early {
-            Some(Ok(Some(early))) if known.as_ref() == Some(&head) => return Ok(Some((head, early))),
+            Some(Ok(Some(early))) if known.as_ref() == Some(&head) && !attributed => {
+                self.know_other_branches(work, config, early.files.settings()).await?;
+                return Ok(Some((head, early)));
+            }
             Some(Err(error)) if known.as_ref() == Some(&head) => return Err(error),
             Some(Ok(Some(early))) => {
                 // Only what differs is read again.
@@ -190,6 +195,10 @@ impl Engine {
                 answers = early.answers;
             }
             _ => {}
+        }
+        if attributed {
+            // Whether an image was built from a commit of ours may be another answer now.
+            answers.clear();
         }
         let gathering = self.gather(work, config, &head, sweeping, Certain::Yes, answers);
         let gathered = gathering.instrument(debug_span!("gather again")).await?;
@@ -260,13 +269,19 @@ impl Engine {
             let step = Step::Decided { key: work.key.clone(), id: id.clone(), decision, at: self.now() };
             self.ports.progress.step(&step);
         }
+        // What is to be changed counts as looked at once it is changed: until then every try looks at it again, whoever
+        // makes it and whatever became of the event or the moment that was the reason.
+        let open = planned_images(edited, plans, gathered);
+        let (mut listed, mut missed) = (gathered.listed.clone(), gathered.missed.clone());
+        listed.retain(|image| !open.contains(image));
+        missed.extend(open);
         let record = ToRecord {
             head: gathered.facts.head.clone(),
             at: gathered.facts.now,
             facts: gathered.facts.to_bytes().map_err(ReconcileError::Facts)?,
             decisions: decisions.clone(),
-            listed: gathered.listed.clone(),
-            missed: gathered.missed.clone(),
+            listed,
+            missed,
             waiting: gathered.waiting.clone(),
         };
         match self.ports.store.record(work, record).await? {
@@ -301,6 +316,15 @@ fn pause(work: &Work, races: u32) -> Duration {
     (work.key.to_string(), work.fence, races).hash(&mut hasher);
     let longest = FIRST_PAUSE.saturating_mul(1_u64.checked_shl(races.saturating_sub(1)).unwrap_or(u64::MAX));
     Duration::from_milliseconds(hasher.finish() % longest.min(LONGEST_PAUSE))
+}
+
+/// The images of planned commits.
+fn planned_images(edited: &[EditedDecision], plans: &[CommitPlan], gathered: &Gathered) -> Vec<ImageName> {
+    let planned = |decision: &&Decision| {
+        let id = decision_id(&gathered.facts, decision);
+        plans.iter().any(|plan| Some(&plan.decision) == id.as_ref())
+    };
+    edited.iter().map(|edited| &edited.decision).filter(planned).map(|decision| decision.image.clone()).collect()
 }
 
 /// The decisions that change files.

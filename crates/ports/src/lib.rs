@@ -22,6 +22,6 @@ pub use repository::{
 };
 pub use store::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,
-    PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, ToRecord, Work,
 };
 pub use tags::{Announcement, MOST_REPLACED, Observation, ObservedTag, Sighting, TagMemory};

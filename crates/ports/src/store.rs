@@ -66,14 +66,9 @@ pub trait Store: TagMemory + FileMemory {
     /// Decisions whose commits were planned and whose landing was never written down.
     async fn pending_changes(&self, key: &BranchKey) -> Result<Vec<PendingChange>, StoreError>;
 
-    /// Write down which decisions landed as which commits, and which planned ones never did.
-    async fn settle_changes(
-        &self,
-        key: &BranchKey,
-        landed: &[(DecisionId, CommitId)],
-        given_up: &[DecisionId],
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
+    /// Write down which decisions landed as which commits, and which planned ones never did. With them it becomes true of
+    /// images that they were looked at completely.
+    async fn settle_changes(&self, key: &BranchKey, settled: &Settled, now: Timestamp) -> Result<(), StoreError>;
 
     /// End a lease.
     async fn finish(&self, work: &Work, finish: Finish, now: Timestamp) -> Result<(), StoreError>;
@@ -246,6 +241,17 @@ pub enum Recorded {
     At(Vec<Timestamp>),
     /// Another worker holds the lease now; nothing was written.
     StaleFence,
+}
+
+/// What became of planned commits.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// Decisions that landed, with their commits.
+    pub landed: Vec<(DecisionId, CommitId)>,
+    /// Decisions whose commits were planned and never came to be.
+    pub given_up: Vec<DecisionId>,
+    /// Images that were looked at completely for what landed.
+    pub listed: Vec<ImageName>,
 }
 
 /// A planned commit of which it is not known whether it landed.

@@ -238,6 +238,24 @@ pub(crate) async fn set_interests(
     Ok(())
 }
 
+/// Write down which images were looked at completely.
+pub(crate) async fn note_listed(
+    c: &mut SqliteConnection,
+    key: &BranchKey,
+    images: &[ImageName],
+) -> Result<(), sqlx::Error> {
+    for image in images {
+        about!(
+            "UPDATE interest SET listed = 1 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
+            key
+        )
+        .bind(image.to_string())
+        .execute(&mut *c)
+        .await?;
+    }
+    Ok(())
+}
+
 /// Write down which images were looked at, could not be, and wait for something.
 pub(crate) async fn note_looks(c: &mut SqliteConnection, work: &Work, record: &ToRecord) -> Result<(), sqlx::Error> {
     about!(
@@ -247,14 +265,13 @@ pub(crate) async fn note_looks(c: &mut SqliteConnection, work: &Work, record: &T
     .bind(record.at.0)
     .execute(&mut *c)
     .await?;
-    let looked = record.listed.iter().map(|image| (image, true));
-    for (image, listed) in looked.chain(record.missed.iter().map(|image| (image, false))) {
+    note_listed(c, &work.key, &record.listed).await?;
+    for image in &record.missed {
         about!(
-            "UPDATE interest SET listed = $5 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
+            "UPDATE interest SET listed = 0 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
             work.key
         )
         .bind(image.to_string())
-        .bind(listed)
         .execute(&mut *c)
         .await?;
     }

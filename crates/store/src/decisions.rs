@@ -1,8 +1,8 @@
 //! Facts, decisions, and what became of the commits that carry them out.
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-use tagboat_model::{BranchKey, CommitId, DecisionId, TenantName, Timestamp};
-use tagboat_ports::{DecisionRecord, DecisionsAbout, PendingChange, Recorded, ToRecord, Work};
+use tagboat_model::{BranchKey, DecisionId, TenantName, Timestamp};
+use tagboat_ports::{DecisionRecord, DecisionsAbout, PendingChange, Recorded, Settled, ToRecord, Work};
 
 use crate::{
     branches::{self, about},
@@ -159,8 +159,7 @@ pub(crate) async fn pending_changes(
 pub(crate) async fn settle(
     c: &mut SqliteConnection,
     key: &BranchKey,
-    landed: &[(DecisionId, CommitId)],
-    given_up: &[DecisionId],
+    Settled { landed, given_up, .. }: &Settled,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     for (decision, commit) in landed {

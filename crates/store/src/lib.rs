@@ -20,13 +20,11 @@ use sqlx::{
     ConnectOptions as _,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
-use tagboat_model::{
-    BranchKey, CommitId, DecisionId, Duration, EventId, ImageName, RepositoryName, Tag, TenantName, Timestamp,
-};
+use tagboat_model::{BranchKey, Duration, EventId, ImageName, RepositoryName, Tag, TenantName, Timestamp};
 use tagboat_ports::{
     Announcement, BlobId, BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, FileMemory, Finish,
-    Interest, NewDelivery, Observation, ObservedTag, PendingChange, Recorded, RememberedFile, Settle, Sighting, Store,
-    StoreError, Stored, TagMemory, ToRecord, Work,
+    Interest, NewDelivery, Observation, ObservedTag, PendingChange, Recorded, RememberedFile, Settle, Settled,
+    Sighting, Store, StoreError, Stored, TagMemory, ToRecord, Work,
 };
 use tokio::sync::Notify;
 
@@ -156,15 +154,12 @@ impl Store for SqliteStore {
         self.read("read pending changes", async |c| decisions::pending_changes(c, key).await).await
     }
 
-    async fn settle_changes(
-        &self,
-        key: &BranchKey,
-        landed: &[(DecisionId, CommitId)],
-        given_up: &[DecisionId],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        let (key, landed, given_up) = (key.clone(), landed.to_vec(), given_up.to_vec());
-        write!(self, "settle changes", async |c| decisions::settle(c, &key, &landed, &given_up, now).await)
+    async fn settle_changes(&self, key: &BranchKey, settled: &Settled, now: Timestamp) -> Result<(), StoreError> {
+        let (key, settled) = (key.clone(), settled.clone());
+        write!(self, "settle changes", async |c: &mut sqlx::SqliteConnection| {
+            decisions::settle(c, &key, &settled, now).await?;
+            branches::note_listed(c, &key, &settled.listed).await
+        })
     }
 
     async fn finish(&self, work: &Work, finish: Finish, now: Timestamp) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use tagboat_model::{
 };
 use tagboat_ports::{
     DecisionsAbout, Finish, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Observation, Recorded, Settle,
-    Store, Stored, ToRecord, Work,
+    Settled, Store, Stored, ToRecord, Work,
 };
 
 const LEASE: Duration = Duration::from_seconds(60);
@@ -202,7 +202,8 @@ async fn decisions_are_recorded_once(store: &dyn Store) {
     assert_eq!(store.record(&work, again).await.unwrap(), Recorded::At(vec![at(20)]), "the first time counts");
     let (id, commit): (DecisionId, CommitId) = ("d-1".parse().unwrap(), "a".repeat(40).parse().unwrap());
     assert_eq!(store.pending_changes(&key("main")).await.unwrap()[0].decision, id);
-    store.settle_changes(&key("main"), &[(id.clone(), commit.clone())], &[], at(31)).await.unwrap();
+    let settled = Settled { landed: vec![(id.clone(), commit.clone())], ..Settled::default() };
+    store.settle_changes(&key("main"), &settled, at(31)).await.unwrap();
     assert!(store.pending_changes(&key("main")).await.unwrap().is_empty());
     let decisions = store.decisions(&DecisionsAbout::Event("event-1".parse().unwrap()), 10).await.unwrap();
     assert_eq!((decisions.len(), decisions[0].commit.as_ref()), (1, Some(&commit)));
@@ -216,7 +217,8 @@ async fn decisions_are_recorded_once(store: &dyn Store) {
     assert!(store.own_commits(&"other".parse().unwrap(), &[commit.to_string()]).await.unwrap().is_empty());
 
     store.record(&work, to_record("d-2", true)).await.unwrap();
-    store.settle_changes(&key("main"), &[], &["d-2".parse().unwrap()], at(32)).await.unwrap();
+    let settled = Settled { given_up: vec!["d-2".parse().unwrap()], ..Settled::default() };
+    store.settle_changes(&key("main"), &settled, at(32)).await.unwrap();
     assert!(store.pending_changes(&key("main")).await.unwrap().is_empty());
     store.record(&work, to_record("d-2", true)).await.unwrap();
     assert_eq!(store.pending_changes(&key("main")).await.unwrap().len(), 1, "what was given up can be planned again");

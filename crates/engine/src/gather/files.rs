@@ -61,6 +61,11 @@ impl BranchFiles {
         }
     }
 
+    /// The settings by which they are read.
+    pub(crate) fn settings(&self) -> &RepositorySettings {
+        &self.governing.settings
+    }
+
     /// The files that name `entry` in an environment, with what they say.
     fn naming<'a>(
         &'a self,

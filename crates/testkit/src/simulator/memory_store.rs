@@ -11,7 +11,7 @@ use tagboat_model::{
 };
 use tagboat_ports::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
-    PendingChange, Recorded, Settle, Store, StoreError, Stored, ToRecord, Work,
+    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, ToRecord, Work,
 };
 
 use super::{Bug, memory_files::Files, memory_tags::Tags};
@@ -319,14 +319,13 @@ impl Store for MemoryStore {
             .collect())
     }
 
-    async fn settle_changes(
-        &self,
-        key: &BranchKey,
-        landed: &[(DecisionId, CommitId)],
-        given_up: &[DecisionId],
-        _: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn settle_changes(&self, key: &BranchKey, settled: &Settled, _: Timestamp) -> Result<(), StoreError> {
+        let Settled { landed, given_up, listed } = settled;
         let mut tables = self.tables.lock().unwrap();
+        if let Some(branch) = tables.branches.get_mut(key) {
+            let looked = branch.interests.values_mut().filter(|interest| listed.contains(&interest.image));
+            looked.for_each(|interest| interest.listed = true);
+        }
         for (record, state) in tables.decisions.iter_mut().filter(|(record, _)| record.key == *key) {
             if let Some((_, commit)) = landed.iter().find(|(id, _)| *id == record.id) {
                 (*state, record.commit) = ("landed", Some(commit.clone()));
