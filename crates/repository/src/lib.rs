@@ -95,6 +95,17 @@ impl GitRepository {
         .await
     }
 
+    /// Where no push follows after all, a connection that was kept for it is not kept for long.
+    fn close_later(&self) {
+        let inner = Arc::downgrade(&self.inner);
+        tokio::spawn(async move {
+            tokio::time::sleep(push::LONGEST_WAIT).await;
+            if let Some(inner) = inner.upgrade() {
+                push::close_what_waited(&inner).await;
+            }
+        });
+    }
+
     /// gix blocks, so every call runs on a thread of its own.
     async fn blocking<T: Send + 'static>(
         &self,
@@ -137,14 +148,7 @@ impl Repository for GitRepository {
         let branch = branch.clone();
         let operation = format!("fetch branch {branch} of");
         let head = self.blocking(operation, move |inner| mirror::head_to_push(inner, &branch)).await;
-        // Where no push follows after all, the connection is not held for long.
-        let inner = Arc::downgrade(&self.inner);
-        tokio::spawn(async move {
-            tokio::time::sleep(push::LONGEST_WAIT).await;
-            if let Some(inner) = inner.upgrade() {
-                push::close_what_waited(&inner).await;
-            }
-        });
+        self.close_later();
         head
     }
 
@@ -191,7 +195,9 @@ impl Repository for GitRepository {
         let push = push.clone();
         let names: Vec<&str> = push.updates.iter().map(|update| update.branch.as_str()).collect();
         let operation = format!("push to branch {} of", names.join(", "));
-        self.blocking(operation, move |inner| push::push(inner, &push)).await
+        let outcome = self.blocking(operation, move |inner| push::push(inner, &push)).await;
+        self.close_later();
+        outcome
     }
 
     async fn landed(

@@ -283,7 +283,12 @@ fn after_a_move(
             |new: ObjectId, head: &CommitId| Ok(is_ancestor(&inner.mirror.repository()?, new, object_id(head)?, base));
         match (&head, update.new) {
             (Some(found), Some(new)) if below(new, found)? => {}
-            _ => return Ok(PushOutcome::Moved(head.filter(|_| planned.push.updates.len() == 1))),
+            // A side that still shows the old head lags behind, and is of no use to go on from.
+            _ => {
+                let newer =
+                    |head: &CommitId| planned.push.updates.len() == 1 && object_id(head).is_ok_and(|it| it != base);
+                return Ok(PushOutcome::Moved(head.filter(newer)));
+            }
         }
     }
     Ok(PushOutcome::Landed(planned.ids.clone()))

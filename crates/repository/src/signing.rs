@@ -10,9 +10,17 @@ use crate::{
     settings::Signing,
 };
 
-/// Sign the bytes of a commit. `time` is that of the commit, if it has one: a signature that carries a time carries this one, so that the
-/// same commit has the same signature as far as its algorithm allows.
+/// Sign the bytes of a commit. `time` is that of the commit, if it has one: a signature that carries a time carries this
+/// one, so that the same commit has the same signature as far as its algorithm allows.
 pub(crate) fn sign(signing: &Signing, commit: &[u8], time: Option<Timestamp>) -> Result<String, Failure> {
+    match attempt(signing, commit, time) {
+        // A key may be younger than the decision that it signs the commit of.
+        Err(_) if time.is_some() && matches!(signing, Signing::OpenPgp { .. }) => attempt(signing, commit, None),
+        result => result,
+    }
+}
+
+fn attempt(signing: &Signing, commit: &[u8], time: Option<Timestamp>) -> Result<String, Failure> {
     let (command, program) = match signing {
         Signing::Ssh { key_file } => {
             let mut command = bare("ssh-keygen");

@@ -55,12 +55,14 @@ pub(crate) fn head(inner: &Inner, branch: &BranchName) -> Result<Option<CommitId
 
 /// Throw the mirror away and fetch what it held, unless somebody did so since `generation`.
 pub(crate) fn anew(inner: &Inner, generation: u64) -> Result<(), Failure> {
+    // Until everything is there again: whoever comes meanwhile waits for it.
+    let _renewing = inner.mirror.renewing();
+    if inner.mirror.generation() != generation {
+        return Ok(());
+    }
     let branches = {
         let _writing = inner.mirror.writing();
-        match inner.mirror.generation() == generation {
-            true => inner.mirror.discard()?,
-            false => return Ok(()),
-        }
+        inner.mirror.discard()?
     };
     branches.iter().try_for_each(|branch| plain_head(inner, branch).map(|_| ()))
 }
@@ -158,7 +160,7 @@ fn obtain(
     let _writing = inner.mirror.writing();
     let repository = inner.mirror.repository()?;
     if !repository.has_object(head) {
-        let known = local_heads(&repository)?;
+        let known = local_heads(&repository);
         let new_branch = repository.try_find_reference(full_name(branch).as_str()).map_err(damaged)?.is_none();
         let depth = if new_branch { NonZeroU32::new(1) } else { None };
         let wanted = Wanted { id: head, known, filter: Some(FILTER), filtered: false };
@@ -169,13 +171,9 @@ fn obtain(
     inner.mirror.set_head(branch, Some(head))
 }
 
-/// The heads fetched before: what the server need not send again.
-fn local_heads(repository: &gix::Repository) -> Result<Vec<ObjectId>, Failure> {
-    let references = repository.references().map_err(damaged)?;
-    let heads = references.prefixed("refs/heads/").map_err(damaged)?;
-    let ids = heads.filter_map(Result::ok).filter_map(|head| head.try_id().map(gix::Id::detach));
-    // Of what was lost the server must not believe that it is here.
-    Ok(ids.filter(|id| repository.has_object(id)).collect())
+/// The heads fetched before: what the server need not send again. Of what was lost it must not believe that it is here.
+fn local_heads(repository: &gix::Repository) -> Vec<ObjectId> {
+    super::heads_on_disk(repository).map(|(_, head)| head).filter(|head| repository.has_object(head)).collect()
 }
 
 /// Fetch blobs that were left out, one by one: one that is too large does not take the others with it.
@@ -196,8 +194,13 @@ pub(super) fn on_demand(inner: &Inner, repository: &gix::Repository, ids: &[Obje
         let mut link = Link::open(inner, Service::UploadPack)?;
         let mut handshake = shake_hands(&mut link).map_err(|failure| link.explain(failure))?;
         let wanted = Wanted { id, known: Vec::new(), filter: None, filtered: false };
-        if fetch_into(repository, &mut link, &mut handshake, wanted, None, ON_DEMAND).is_err() {
-            inner.too_large.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        match fetch_into(repository, &mut link, &mut handshake, wanted, None, ON_DEMAND) {
+            Ok(_) => {}
+            // What came went beyond the limits.
+            Err(failure) if failure.is_damage() => {
+                inner.too_large.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+            }
+            Err(failure) => return Err(failure),
         }
     }
     Ok(())
@@ -219,6 +222,13 @@ fn can_filter(handshake: &Handshake) -> bool {
     features.split(' ').any(|feature| feature == "filter") || handshake.capabilities.contains("filter")
 }
 
+impl Limits {
+    /// Whether going beyond them is to be expected.
+    fn is_tight(self) -> bool {
+        self.wire < WHOLE.wire
+    }
+}
+
 /// How much is read before a fetch is given up.
 #[derive(Clone, Copy)]
 struct Limits {
@@ -237,13 +247,13 @@ fn fetch_into(
 ) -> Result<bool, Failure> {
     // What is wrong here is not the server's fault.
     repository.shallow_commits().map_err(damaged)?;
-    if !repository.path().join("HEAD").exists() {
+    let packs = repository.objects.store_ref().path().join("pack");
+    if !repository.path().join("HEAD").exists() || !packs.is_dir() {
         return Err(damaged(std::io::Error::other("the folder is gone")));
     }
     let id = wanted.id;
     let shallow = depth.map_or(Shallow::NoChange, Shallow::DepthAtRemote);
     let mut transport: &mut (dyn Transport + Send) = &mut *link.transport;
-    let packs = repository.objects.store_ref().path().join("pack");
     let unpacking = Cell::new(false);
     let fetched = fetch(
         &mut wanted,
@@ -264,7 +274,9 @@ fn fetch_into(
     );
     match fetched {
         // What came cannot be put together with what is here.
-        Err(error) if unpacking.get() && !is_cut_off(&error) => Err(damaged(error)),
+        Err(error) if unpacking.get() && !is_cut_off(&error) && (!wanted.known.is_empty() || limits.is_tight()) => {
+            Err(damaged(error))
+        }
         Err(error) => Err(link.explain(unreachable(error))),
         Ok(_) if repository.has_object(id) => Ok(wanted.filtered),
         // It believes that more is here than there is.

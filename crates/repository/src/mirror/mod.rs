@@ -8,7 +8,7 @@ mod history;
 mod tree;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
     sync::{
         Mutex, MutexGuard, PoisonError,
@@ -44,10 +44,11 @@ pub(crate) struct Mirror {
     folder: PathBuf,
     /// Opened once; cheap to clone for each thread.
     opened: Mutex<Option<gix::ThreadSafeRepository>>,
-    /// The branches that were read since this process began.
-    branches: Mutex<BTreeSet<BranchName>>,
-    /// How often it was made anew.
+    /// Where branches were when they were read or written last, since this process began.
+    heads: Mutex<BTreeMap<BranchName, ObjectId>>,
+    /// How often it was made anew, which one does at a time.
     generation: AtomicU64,
+    renewing: Mutex<()>,
     /// It is written by one at a time.
     writing: Mutex<()>,
 }
@@ -57,8 +58,9 @@ impl Mirror {
         Self {
             folder,
             opened: Mutex::new(None),
-            branches: Mutex::default(),
+            heads: Mutex::default(),
             generation: AtomicU64::new(0),
+            renewing: Mutex::new(()),
             writing: Mutex::new(()),
         }
     }
@@ -104,11 +106,12 @@ impl Mirror {
         let name = full_name(branch);
         match head {
             Some(head) => {
-                self.branches.lock().unwrap_or_else(PoisonError::into_inner).insert(branch.clone());
+                self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(branch.clone(), head);
                 let any = gix::refs::transaction::PreviousValue::Any;
                 repository.reference(name, head, any, "read").map_err(damaged)?;
             }
             None => {
+                self.heads.lock().unwrap_or_else(PoisonError::into_inner).remove(branch);
                 if let Some(reference) = repository.try_find_reference(&name).map_err(damaged)? {
                     reference.delete().map_err(damaged)?;
                 }
@@ -132,13 +135,23 @@ impl Mirror {
 
     /// The branches that it knows, also when it is too damaged to say.
     fn branches(&self) -> BTreeSet<BranchName> {
-        let mut branches = self.branches.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let Ok(repository) = self.repository() else { return branches };
-        let Ok(references) = repository.references() else { return branches };
-        let Ok(heads) = references.prefixed("refs/heads/") else { return branches };
-        let names = heads.filter_map(Result::ok).map(|head| head.name().shorten().to_string());
-        branches.extend(names.filter_map(|name| name.parse::<BranchName>().ok()));
+        let mut branches: BTreeSet<BranchName> =
+            self.heads.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        if let Ok(repository) = self.repository() {
+            branches.extend(heads_on_disk(&repository).filter_map(|(name, _)| name.parse().ok()));
+        }
         branches
+    }
+
+    /// Whether it has to have a commit: a branch is there. Any other may be gone with the mirror that had it.
+    pub(crate) fn should_have(&self, repository: &gix::Repository, commit: ObjectId) -> bool {
+        let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
+        heads.values().any(|head| *head == commit) || heads_on_disk(repository).any(|(_, head)| head == commit)
+    }
+
+    /// Nobody else makes it anew while this is held.
+    fn renewing(&self) -> MutexGuard<'_, ()> {
+        self.renewing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Throw it away. Whoever reads it at this moment reads on in what was opened, or finds it damaged and comes here.
@@ -164,6 +177,15 @@ impl Mirror {
         // Each pack has an index. Loose objects are spread evenly over 256 folders.
         count(&objects.join("pack")) > 2 * PACKS || count(&objects.join("17")) > LOOSE_OBJECTS / 256
     }
+}
+
+/// The branches that can be read, by their short names.
+fn heads_on_disk(repository: &gix::Repository) -> impl Iterator<Item = (String, ObjectId)> {
+    let references = repository.references();
+    let heads = references.as_ref().ok().and_then(|references| references.prefixed("refs/heads/").ok());
+    let name = |head: gix::Reference<'_>| Some((head.name().shorten().to_string(), head.try_id()?.detach()));
+    let heads: Vec<_> = heads.into_iter().flatten().filter_map(Result::ok).filter_map(name).collect();
+    heads.into_iter()
 }
 
 fn open(folder: &Path) -> Result<gix::ThreadSafeRepository, Failure> {

@@ -37,8 +37,12 @@ fn entries(repository: &gix::Repository, tree: ObjectId) -> Result<Vec<Entry>, F
     entries.map(owned).collect()
 }
 
-fn root(repository: &gix::Repository, commit: &CommitId) -> Result<ObjectId, Failure> {
-    let commit = repository.find_commit(object_id(commit)?).map_err(damaged)?;
+fn root(inner: &Inner, repository: &gix::Repository, commit: &CommitId) -> Result<ObjectId, Failure> {
+    let id = object_id(commit)?;
+    if !repository.has_object(id) && !inner.mirror.should_have(repository, id) {
+        return Err(Failure::temporary(format!("commit {commit} is not known any more; the branch has moved on")));
+    }
+    let commit = repository.find_commit(id).map_err(damaged)?;
     commit.tree_id().map(gix::Id::detach).map_err(damaged)
 }
 
@@ -96,7 +100,7 @@ impl Budget {
 /// Every regular file of a commit, sorted.
 pub(crate) fn files(inner: &Inner, commit: &CommitId) -> Result<Vec<FileEntry>, Failure> {
     let repository = inner.mirror.repository()?;
-    let mut waiting = vec![(String::new(), root(&repository, commit)?, 0)];
+    let mut waiting = vec![(String::new(), root(inner, &repository, commit)?, 0)];
     let (mut files, mut budget) = (Vec::new(), Budget::default());
     while let Some((folder, tree, depth)) = waiting.pop() {
         let entries = entries(&repository, tree)?;
@@ -124,7 +128,7 @@ pub(crate) fn changed_files(
     if !repository.has_object(object_id(from)?) || !repository.has_object(object_id(to)?) {
         return Ok(None);
     }
-    let roots = (Some(root(&repository, from)?), Some(root(&repository, to)?));
+    let roots = (Some(root(inner, &repository, from)?), Some(root(inner, &repository, to)?));
     let mut waiting = vec![(String::new(), roots, 0)];
     let (mut changed, mut budget) = (Vec::new(), Budget::default());
     while let Some((folder, (old, new), depth)) = waiting.pop() {
@@ -234,7 +238,7 @@ pub(crate) fn read_at(
     largest: usize,
 ) -> Result<Vec<Option<Vec<u8>>>, Failure> {
     let repository = inner.mirror.repository()?;
-    let root = root(&repository, commit)?;
+    let root = root(inner, &repository, commit)?;
     let read = |path: &String| match look_up(&repository, root, path)? {
         At::File(_, id) => super::read(inner, &[blob_id(id)?], largest).map(|mut found| found.pop().flatten()),
         At::NoFile(_) | At::Unsafe(_) => Ok(None),
@@ -250,7 +254,7 @@ pub(crate) fn read_to_edit(
     largest: usize,
 ) -> Result<Vec<Result<Vec<u8>, NotEditable>>, Failure> {
     let repository = inner.mirror.repository()?;
-    let root = root(&repository, commit)?;
+    let root = root(inner, &repository, commit)?;
     let read = |path: &String| {
         let id = match editable(&repository, root, path)? {
             Ok((_, id)) => id,
