@@ -311,6 +311,10 @@ fn same_answer(selection: usize, start: &[usize], batches: &[(Vec<Action>, u64)]
     for (actions, order) in batches {
         world.now.fetch_add(5_400_000, Ordering::Relaxed);
         let mut told: Vec<Tag> = actions.iter().filter_map(|action| world.act(action)).collect();
+        if told.is_empty() && selection.contains("allowDowngrade") {
+            // Something follows from a deletion here, and is seen with the next event, about whatever tag.
+            told.extend(world.tags.lock().unwrap().keys().next().cloned());
+        }
         // Some are told twice, and in any order.
         told.extend(told.clone().into_iter().take((*order % 3) as usize));
         fastrand::Rng::with_seed(*order).shuffle(&mut told);
@@ -323,12 +327,7 @@ fn same_answer(selection: usize, start: &[usize], batches: &[(Vec<Action>, u64)]
         history.push(format!("{actions:?}: {} | {}", short.runs().trim(), long.runs().trim()));
         // Nobody tells of a deletion, and only where going down is permitted does anything follow from one.
         if !told.is_empty() || !selection.contains("allowDowngrade") {
-            // Of two names of one version whoever saw the other gone for a while keeps what it changed to.
-            let version = |runs: String| match selection.contains("allowDowngrade") {
-                true => runs.replace(":v", ":").replace(":0", ":"),
-                false => runs,
-            };
-            prop_assert_eq!(version(short.runs()), version(long.runs()), "{}\n{}", selection, history.join("\n"));
+            prop_assert_eq!(short.runs(), long.runs(), "{}\n{}", selection, history.join("\n"));
         }
     }
     Ok(short.runs())
