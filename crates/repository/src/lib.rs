@@ -251,6 +251,12 @@ impl Failure {
         self.kind == RepositoryErrorKind::Permanent
     }
 
+    /// Whether the server could not be asked, rather than saying no.
+    pub(crate) fn is_outage(&self) -> bool {
+        let cut_off = self.source.as_ref().is_some_and(|source| link::is_cut_off(&**source));
+        !self.damage && (cut_off || self.detail.contains("HTTP status"))
+    }
+
     /// A mirror that was made a moment ago is damaged too, so what it was made from is.
     pub(crate) fn still_damaged(self) -> Self {
         let detail =

@@ -64,8 +64,8 @@ pub(crate) fn client(
 /// An answer that is not 200.
 #[derive(Debug, Error)]
 #[error("{}", self.words())]
-pub(crate) struct Status {
-    pub(crate) status: StatusCode,
+struct Status {
+    status: StatusCode,
     /// Where a redirect leads, without query.
     location: Option<String>,
 }

@@ -196,11 +196,12 @@ pub(super) fn on_demand(inner: &Inner, repository: &gix::Repository, ids: &[Obje
         let wanted = Wanted { id, known: Vec::new(), filter: None, filtered: false };
         match fetch_into(repository, &mut link, &mut handshake, wanted, None, ON_DEMAND) {
             Ok(_) => {}
-            // What came went beyond the limits.
-            Err(failure) if failure.is_damage() => {
+            Err(failure) if failure.is_outage() => return Err(failure),
+            // What came went beyond the limits, or the server gives nothing out by its name alone, as protocol 0 may have
+            // it: that must not keep all else from being read.
+            Err(_) => {
                 inner.too_large.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
             }
-            Err(failure) => return Err(failure),
         }
     }
     Ok(())
@@ -222,18 +223,18 @@ fn can_filter(handshake: &Handshake) -> bool {
     features.split(' ').any(|feature| feature == "filter") || handshake.capabilities.contains("filter")
 }
 
-impl Limits {
-    /// Whether going beyond them is to be expected.
-    fn is_tight(self) -> bool {
-        self.wire < WHOLE.wire
-    }
-}
-
 /// How much is read before a fetch is given up.
 #[derive(Clone, Copy)]
 struct Limits {
     wire: u64,
     object: usize,
+}
+
+impl Limits {
+    /// Whether going beyond them is to be expected.
+    fn is_tight(self) -> bool {
+        self.wire < WHOLE.wire
+    }
 }
 
 /// Fetch; returns whether the filter was used.
