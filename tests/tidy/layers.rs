@@ -9,7 +9,24 @@ use crate::{report, root};
 /// Crates without I/O, runtime or clock, with every crate from outside that they may use.
 const PURE: [(&str, &[&str]); 7] = [
     ("tagboat-model", &["serde", "thiserror", "schemars", "jiff"]),
-    ("tagboat-intake", &["serde", "serde_json", "thiserror", "hmac", "sha2", "subtle", "base64", "secrecy", "globset"]),
+    (
+        "tagboat-intake",
+        &[
+            "serde",
+            "serde_json",
+            "thiserror",
+            "hmac",
+            "sha1",
+            "sha2",
+            "subtle",
+            "base64",
+            "secrecy",
+            "globset",
+            "jsonwebtoken",
+            "aws-lc-rs",
+            "x509-cert",
+        ],
+    ),
     ("tagboat-policy", &["serde", "thiserror", "schemars", "semver", "regex"]),
     ("tagboat-manifest", &["serde", "serde_json", "thiserror", "granit-parser", "memchr", "regex", "toml_edit"]),
     ("tagboat-promotion", &["serde", "serde_json", "thiserror", "globset", "sha2", "minijinja"]),
@@ -31,7 +48,7 @@ const PURE: [(&str, &[&str]); 7] = [
 ];
 
 /// Our crates that each of ours may use.
-const LAYERS: [(&str, &[&str]); 17] = [
+const LAYERS: [(&str, &[&str]); 18] = [
     ("tagboat-model", &[]),
     ("tagboat-intake", &["model"]),
     ("tagboat-policy", &["model"]),
@@ -42,6 +59,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
     ("tagboat-ports", &["model"]),
     ("tagboat-connection", &[]),
     ("tagboat-registry", &["model", "ports", "signature", "connection"]),
+    ("tagboat-issuer", &["model", "ports", "connection"]),
     ("tagboat-repository", &["model", "ports", "connection"]),
     ("tagboat-store", &["model", "ports"]),
     ("tagboat-engine", &["model", "intake", "policy", "manifest", "promotion", "settings", "ports"]),
@@ -59,6 +77,7 @@ const LAYERS: [(&str, &[&str]); 17] = [
             "engine",
             "server",
             "registry",
+            "issuer",
             "repository",
             "store",
         ],
@@ -92,10 +111,20 @@ const DOORS: [(&str, &[&str]); 16] = [
     ("oci-spec", &["tagboat-registry"]),
     ("sigstore-verify", &["tagboat-signature"]),
     // The tests make signatures.
-    ("aws-lc-rs", &["tagboat-signature", "tagboat-testkit"]),
+    ("aws-lc-rs", &["tagboat-signature", "tagboat-intake", "tagboat-testkit"]),
     ("octocrab", &["tagboat-forge"]),
     // The demo's registry and the tests send requests of their own; Git's HTTP is spoken on the same client.
-    ("reqwest", &["tagboat-connection", "tagboat-registry", "tagboat-repository", "tagboat", "tagboat-testkit"]),
+    (
+        "reqwest",
+        &[
+            "tagboat-connection",
+            "tagboat-registry",
+            "tagboat-issuer",
+            "tagboat-repository",
+            "tagboat",
+            "tagboat-testkit",
+        ],
+    ),
     ("axum", &["tagboat-server", "tagboat", "tagboat-testkit"]),
     ("clap", &["tagboat", "xtask"]),
     ("granit-parser", &["tagboat-manifest"]),

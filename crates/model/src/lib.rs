@@ -6,6 +6,7 @@
 mod decision;
 mod event;
 mod image;
+mod key_source;
 mod name;
 mod platform;
 mod reason;
@@ -17,6 +18,7 @@ mod time;
 pub use decision::{Decision, Outcome};
 pub use event::{Event, ImagePushed, Trust};
 pub use image::{Digest, ImageError, ImageName, Tag, Version, WrittenImage};
+pub use key_source::KeySource;
 pub use name::{
     BranchKey, BranchName, CommitId, DecisionId, DeliveryId, EntryName, EnvironmentName, EventId, NameError,
     ReceiverName, RepositoryName, TenantName,

@@ -6,6 +6,7 @@
 
 mod clock;
 mod files;
+mod keys;
 mod progress;
 mod registry;
 mod repository;
@@ -14,6 +15,7 @@ mod tags;
 
 pub use clock::{Clock, Ids};
 pub use files::{FileMemory, MEMORY_OF_FILES, RememberedFile};
+pub use keys::{KeyError, PublishedKeys};
 pub use progress::{Progress, Step};
 pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind, Verification};
 pub use repository::{
