@@ -42,7 +42,7 @@ async fn bad_requests_get_the_right_answer_and_the_good_one_behind_them_arrives(
 
     let explain =
         |what: &str| String::from_utf8(world.run(&["explain", what, "--config", "tagboat.yaml"]).stdout).unwrap();
-    assert!(explain(&nobody_asked).contains("no config repository asked for this image"));
+    assert!(explain(&nobody_asked).contains("no config repository asked for it when it came"));
     assert!(explain(&not_there).contains("has no tag 1.9.9 at its registry"), "{}", explain(&not_there));
     assert!(explain(&chart).contains("1.8.0 is not a container image"), "{}", explain(&chart));
     let about_low = world.wait_for_event("web", "1.4.9", 1).await;

@@ -32,6 +32,35 @@ fn check_names_file_line_and_remedy_and_ends_with_two() {
 }
 
 #[test]
+fn check_warns_of_what_serve_would_refuse_here_in_its_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = |more: &str| {
+        let text = format!("receivers:\n  - {{ name: ci, kind: generic, images: ['r.example/*'], {more} }}\n");
+        std::fs::write(folder.path().join("tagboat.yaml"), text).unwrap();
+    };
+    let refusal = "receiver `ci`: the environment variable NOT_SET_ANYWHERE is not set";
+    receiver("secretEnvs: [NOT_SET_ANYWHERE]");
+    let (code, text, _) = tagboat(folder.path(), &["check", "--config", "tagboat.yaml"]);
+    let ok = "ok tagboat.yaml: 0 config repositories, 1 receivers, listens on 127.0.0.1:8080\n";
+    assert_eq!((code, text), (0, format!("{ok}warning here, `serve` would not start: {refusal}\n")));
+    let (code, _, error) = tagboat(folder.path(), &["serve", "--config", "tagboat.yaml"]);
+    assert!(code == 2 && error.contains(refusal), "{error}");
+    let (code, text, _) = tagboat(folder.path(), &["check", "--config", "tagboat.yaml", "--output", "json"]);
+    let told: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let warning = format!("here, `serve` would not start: {refusal}");
+    assert_eq!((code, &told["warnings"]), (0, &serde_json::json!([warning])), "{told}");
+
+    std::fs::write(folder.path().join("secret"), "whsec_canary!\n").unwrap();
+    receiver("secretFiles: [secret]");
+    let (code, text, error) = tagboat(folder.path(), &["check", "--config", "tagboat.yaml"]);
+    assert!(code == 0 && text.contains("signing secret cannot be used"), "{text}");
+    assert!(!format!("{text}{error}").contains("canary"), "{text}{error}");
+    std::fs::write(folder.path().join("secret"), "s3cret\n").unwrap();
+    let (code, text, _) = tagboat(folder.path(), &["check", "--config", "tagboat.yaml"]);
+    assert_eq!((code, text.as_str()), (0, ok));
+}
+
+#[test]
 fn serve_does_not_start_with_an_error_in_its_file() {
     let folder = tempfile::tempdir().unwrap();
     let write = |text: &str| std::fs::write(folder.path().join("tagboat.yaml"), text).unwrap();
@@ -58,7 +87,8 @@ fn explain_says_when_nothing_is_known() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("tagboat.yaml"), "{}\n").unwrap();
     let (code, _, error) = tagboat(folder.path(), &["explain", "web", "--config", "tagboat.yaml"]);
-    assert!(code == 2 && error.contains("there is no database at sqlite:data/tagboat.db"), "{error}");
+    let place = "/data/tagboat.db (sqlite:data/tagboat.db, which is relative to the working directory)";
+    assert!(code == 2 && error.contains("there is no database at /") && error.contains(place), "{error}");
 }
 
 #[test]

@@ -63,6 +63,7 @@ async fn a_pushed_image_becomes_exactly_one_commit_over_http() {
     for secret in [REGISTRY_SECRET, CI_SECRET, GIT_PASSWORD] {
         assert!(!log.contains(secret), "a secret is in the log");
     }
+    assert!(!log.contains('\u{1b}'), "colours are for terminals");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 //! The registry is asked as little as possible: about an image only when an event, a sweep or an earlier
 //! sight gives a reason, about tags best first, and no further once one is confirmed.
 
+mod announced;
 mod candidates;
 mod files;
 mod governing;
@@ -253,8 +254,9 @@ async fn image_facts(
     events: &[EventRecord],
 ) -> Result<Option<ImageFacts>, ReconcileError> {
     let image = &asked.entry.image;
-    let event_tags: Vec<Tag> =
-        events.iter().filter(|event| event.image == *image).map(|event| event.tag.clone()).collect();
+    // What puts no tag forward made the store want a complete look.
+    let pushed = events.iter().filter_map(EventRecord::candidate).filter(|pushed| pushed.image == *image);
+    let event_tags: Vec<Tag> = pushed.map(|pushed| pushed.tag.clone()).collect();
     let mut facts = ImageFacts {
         entry: asked.entry.name.clone(),
         image: image.clone(),

@@ -8,6 +8,7 @@ mod event;
 mod image;
 mod key_source;
 mod name;
+mod pattern;
 mod platform;
 mod reason;
 mod reference;
@@ -16,13 +17,14 @@ mod signature;
 mod time;
 
 pub use decision::{Decision, Outcome};
-pub use event::{Event, ImagePushed, Trust};
+pub use event::{BuildFinished, Event, ImagePushed, RepositoryChange, RepositoryChanged, Source, Trust};
 pub use image::{Digest, ImageError, ImageName, Tag, Version, WrittenImage};
 pub use key_source::KeySource;
 pub use name::{
     BranchKey, BranchName, CommitId, DecisionId, DeliveryId, EntryName, EnvironmentName, EventId, NameError,
     ReceiverName, RepositoryName, TenantName,
 };
+pub use pattern::{Pattern, PatternError};
 pub use platform::{Platform, PlatformError};
 pub use reason::Reason;
 pub use reference::{

@@ -41,6 +41,8 @@ pub enum Reason {
     NotATag { written: String },
     /// No authenticated CI event announced the tag.
     NotAnnounced { tag: Tag },
+    /// CI announced the tag, but with claims that the policy does not admit, this one among them.
+    AnnouncedByOther { tag: Tag, claim: String, value: Option<String> },
     /// CI announced the tag with a digest, and it names another one now.
     AnnouncedDifferently { tag: Tag, announced: String, found: String },
     /// Nothing says when the image was built.
@@ -120,6 +122,7 @@ impl Reason {
             | Self::ExtractsNothing { tag }
             | Self::ArtifactOfAnother { tag }
             | Self::NotAnnounced { tag }
+            | Self::AnnouncedByOther { tag, .. }
             | Self::AnnouncedDifferently { tag, .. }
             | Self::BuildTimeUnknown { tag }
             | Self::YoungerThan { tag, .. }
@@ -143,6 +146,45 @@ impl Reason {
         }
     }
 
+    /// Whether it says of its tag that just this version cannot be used, as things are: it is not there, not what was
+    /// announced, or does not prove what it has to. That something else is used, or wanted by the policy, does not say that.
+    #[must_use]
+    pub fn is_against_use(&self) -> bool {
+        matches!(
+            self,
+            Self::ArtifactOfAnother { .. }
+                | Self::NotAnnounced { .. }
+                | Self::AnnouncedByOther { .. }
+                | Self::AnnouncedDifferently { .. }
+                | Self::BuildTimeUnknown { .. }
+                | Self::YoungerThan { .. }
+                | Self::AgeUnknown { .. }
+                | Self::Incomplete { .. }
+                | Self::MissingPlatforms { .. }
+                | Self::NotSigned { .. }
+                | Self::DigestReturned { .. }
+                | Self::TagMoved { .. }
+                | Self::NotAtRegistry { .. }
+                | Self::NotAnImage { .. }
+                | Self::BuiltFromOwnCommit { .. }
+        )
+    }
+
+    /// Whether what is against the use of its tag may pass by itself: the version is looked at again.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(
+            self,
+            Self::AnnouncedDifferently { .. }
+                | Self::YoungerThan { .. }
+                | Self::Incomplete { .. }
+                | Self::MissingPlatforms { .. }
+                | Self::NotSigned { .. }
+                | Self::DigestReturned { .. }
+                | Self::NotAtRegistry { .. }
+        )
+    }
+
     /// The name of the variant in JSON.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -161,6 +203,7 @@ impl Reason {
             Self::ArtifactOfAnother { .. } => "artifactOfAnother",
             Self::NotATag { .. } => "notATag",
             Self::NotAnnounced { .. } => "notAnnounced",
+            Self::AnnouncedByOther { .. } => "announcedByOther",
             Self::AnnouncedDifferently { .. } => "announcedDifferently",
             Self::BuildTimeUnknown { .. } => "buildTimeUnknown",
             Self::BuildTimesUnread { .. } => "buildTimesUnread",
@@ -252,6 +295,12 @@ impl Reason {
                 write!(f, "{tag} names signatures or attestations of another image, not an image")
             }
             Self::NotAnnounced { tag } => write!(f, "{tag} was not announced by an authenticated CI event"),
+            Self::AnnouncedByOther { tag, claim, value: Some(value) } => {
+                write!(f, "{tag} was announced with {claim} {value}, which the policy does not admit")
+            }
+            Self::AnnouncedByOther { tag, claim, value: None } => {
+                write!(f, "{tag} was announced without {claim}, which the policy asks for")
+            }
             Self::AnnouncedDifferently { tag, announced, found } => {
                 write!(f, "{tag} was announced as {announced}, but the registry has {found}")
             }
@@ -321,6 +370,34 @@ impl fmt::Display for Reason {
             }
             Self::AndMore { count } => write!(f, "and {count} more tags for the same reason"),
             about_a_tag => about_a_tag.fmt_about_tag(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_version_or_the_policy_says_is_not_against_use() {
+        let tag: Tag = "1.5.0".parse().unwrap();
+        let text = || "a text".to_owned();
+        for (reason, is_against_use, may_pass) in [
+            (Reason::NotAtRegistry { tag: tag.clone(), image: "r.example/acme/web".parse().unwrap() }, true, true),
+            (Reason::MissingPlatforms { tag: tag.clone(), missing: Vec::new() }, true, true),
+            (Reason::NotSigned { tag: tag.clone(), detail: text() }, true, true),
+            (Reason::AnnouncedDifferently { tag: tag.clone(), announced: text(), found: text() }, true, true),
+            (Reason::NotAnImage { tag: tag.clone(), detail: text() }, true, false),
+            (Reason::AnnouncedByOther { tag: tag.clone(), claim: text(), value: None }, true, false),
+            (Reason::BuiltFromOwnCommit { tag: tag.clone(), revision: text() }, true, false),
+            (Reason::TagMoved { tag: tag.clone(), written: text(), found: text() }, true, false),
+            (Reason::LowerThanSelected { tag: tag.clone(), selected: tag.clone() }, false, false),
+            (Reason::BelowCurrent { tag: tag.clone(), current: text() }, false, false),
+            (Reason::OutsideRange { tag: tag.clone(), range: text() }, false, false),
+            (Reason::NotTheFollowedTag { tag: tag.clone(), followed: tag }, false, false),
+            (Reason::AlreadyThere { version: text() }, false, false),
+        ] {
+            assert_eq!((reason.is_against_use(), reason.may_pass()), (is_against_use, may_pass), "{reason:?}");
         }
     }
 }

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagboat_model::Tag;
 
-use crate::{ArgocdImageUpdater, Kargo, Range};
+use crate::{ArgocdImageUpdater, Claims, Kargo, Range};
 
 /// The rule that orders and admits tags.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -70,10 +70,17 @@ pub struct FollowedTag {
     pub tag: Tag,
 }
 
-/// `announced: {}`
+/// `announced: { claims: { repository: acme/web, ref: refs/heads/main } }`
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Announced {}
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Announced {
+    /// What the token that came with an announcement must claim, all of it: claims by the names that the token's issuer
+    /// gives them, each with a pattern or a list of patterns of which one has to match. `*` is any run within one part
+    /// between slashes, `**` any run. Requests that are signed without a token have `repository`, `revision` and `run`.
+    /// Default: every announcement counts.
+    #[serde(skip_serializing_if = "Claims::is_empty")]
+    pub claims: Claims,
+}
 
 impl Policy {
     /// The tag whose digest is followed, for policies that do that.
@@ -90,7 +97,16 @@ impl Policy {
     /// Whether only what CI announced is a candidate.
     #[must_use]
     pub fn is_announced(&self) -> bool {
-        matches!(self, Self::Announced(_))
+        self.announced().is_some()
+    }
+
+    /// Whose announcements count, where only what CI announced is a candidate.
+    #[must_use]
+    pub fn announced(&self) -> Option<&Announced> {
+        match self {
+            Self::Announced(announced) => Some(announced),
+            _ => None,
+        }
     }
 
     /// Whether the order is that in which tags appeared.

@@ -261,7 +261,7 @@ fn a_young_version_waits_until_it_is_old_enough() {
 
 #[test]
 fn only_what_was_announced_counts_in_the_order_of_announcements() {
-    let announced: Selection = Policy::Announced(Announced {}).into();
+    let announced: Selection = Policy::Announced(Announced::default()).into();
     let tag = |tag: &str, place| Considered {
         tag: tag.parse().unwrap(),
         known: Known { announced: place, ..Known::default() },

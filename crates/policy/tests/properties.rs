@@ -5,10 +5,10 @@
 use std::{cmp::Ordering, collections::BTreeSet};
 
 use proptest::prelude::*;
-use tagboat_model::{Duration, Tag, Timestamp};
-use tagboat_policy::{Circumstances, Considered, Jump, Known, Policy, Selection, Sight};
+use tagboat_model::{Duration, Source, Tag, Timestamp};
+use tagboat_policy::{Circumstances, Considered, Jump, Known, Policy, Selection, Sight, places_by_run};
 
-const POLICIES: [&str; 12] = [
+const POLICIES: [&str; 13] = [
     r#"{"semver":{"range":"*"}}"#,
     r#"{"semver":{"range":">=1.0.0-0 <3"}}"#,
     r#"{"semver":{"range":"~1.2 || ^3"}}"#,
@@ -18,6 +18,7 @@ const POLICIES: [&str; 12] = [
     r#"{"alphabetical":{"order":"desc"}}"#,
     r#"{"newest":{}}"#,
     r#"{"announced":{}}"#,
+    r#"{"announced":{"claims":{"ref":["refs/heads/main","refs/tags/*"]}}}"#,
     r#"{"digest":{"tag":"main"}}"#,
     r#"{"argocdImageUpdater":{"ignoreTags":["*-rc*"]}}"#,
     r#"{"kargo":{"imageSelectionStrategy":"NewestBuild"}}"#,
@@ -65,6 +66,32 @@ fn selection() -> impl Strategy<Value = Selection> {
             }
         },
     )
+}
+
+/// Of few repositories and workflows, most with numbered runs, in the order of their places, which have gaps.
+fn sources() -> impl Strategy<Value = Vec<(u64, Source)>> {
+    let repository = prop_oneof![Just(None::<&str>), Just(Some("acme/web")), Just(Some("acme/api"))];
+    let workflow = prop_oneof![Just(None::<&str>), Just(Some("ci")), Just(Some("nightly"))];
+    let number = (0_u64..12).prop_map(|run| Some(run.to_string()));
+    let run = prop_oneof![1 => Just(None::<String>), 1 => Just(Some("b-7".to_owned())), 8 => number];
+    let source = (repository, workflow, run).prop_map(|(repository, workflow, run)| Source {
+        repository: repository.map(str::to_owned),
+        run,
+        claims: workflow.map(|workflow| ("workflow".to_owned(), workflow.to_owned())).into_iter().collect(),
+        ..Source::default()
+    });
+    prop::collection::vec(source, 0..16).prop_map(|sources| (1..).map(|place| place * 3).zip(sources).collect())
+}
+
+fn by_run(announced: &[(u64, Source)]) -> Vec<u64> {
+    let announced: Vec<(u64, &Source)> = announced.iter().map(|(place, source)| (*place, source)).collect();
+    places_by_run(&announced)
+}
+
+/// The number of a run with what it may be compared with.
+fn run(source: &Source) -> Option<(u64, (&String, Option<&String>))> {
+    let run = source.run.as_ref()?.parse().ok()?;
+    Some((run, (source.repository.as_ref()?, source.claims.get("workflow"))))
 }
 
 const NOW: Timestamp = Timestamp(60);
@@ -147,5 +174,48 @@ proptest! {
             let order = guarded.compare((&chosen, &known), (&current.tag, &current.known));
             prop_assert_ne!(order, Some(Ordering::Less));
         }
+    }
+
+    /// The same places are given out again, so that every two announcements still compare.
+    #[test]
+    fn places_by_run_are_a_permutation(announced in sources()) {
+        let places = by_run(&announced);
+        let sorted: BTreeSet<u64> = places.iter().copied().collect();
+        prop_assert_eq!(places.len(), announced.len());
+        prop_assert_eq!(sorted, announced.iter().map(|(place, _)| *place).collect::<BTreeSet<u64>>());
+    }
+
+    #[test]
+    fn runs_of_one_stream_stand_in_their_order_and_all_else_stays(announced in sources()) {
+        let places = by_run(&announced);
+        for (left, (before, source)) in announced.iter().enumerate() {
+            let Some((number, stream)) = run(source) else {
+                prop_assert_eq!(places[left], *before);
+                continue;
+            };
+            let mut of_stream = (BTreeSet::new(), BTreeSet::new());
+            for (right, (other_before, other)) in announced.iter().enumerate() {
+                if let Some((other_number, other_stream)) = run(other)
+                    && other_stream == stream
+                {
+                    of_stream.0.insert(*other_before);
+                    of_stream.1.insert(places[right]);
+                    let expect = (number, before).cmp(&(other_number, other_before));
+                    prop_assert_eq!(places[left].cmp(&places[right]), expect);
+                }
+            }
+            prop_assert_eq!(of_stream.0, of_stream.1, "a stream keeps its places");
+        }
+    }
+
+    /// What is in order stays in order.
+    #[test]
+    fn places_by_run_are_given_out_once(announced in sources()) {
+        let places = by_run(&announced);
+        let mut again: Vec<(u64, Source)> = places.into_iter().zip(announced).map(|(place, (_, source))| (place, source)).collect();
+        again.sort_by_key(|(place, _)| *place);
+        prop_assert_eq!(by_run(&again), again.iter().map(|(place, _)| *place).collect::<Vec<u64>>());
+        let without: Vec<(u64, Source)> = again.into_iter().map(|(place, source)| (place, Source { run: None, ..source })).collect();
+        prop_assert_eq!(by_run(&without), without.iter().map(|(place, _)| *place).collect::<Vec<u64>>());
     }
 }

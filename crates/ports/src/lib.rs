@@ -24,6 +24,6 @@ pub use repository::{
 };
 pub use store::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,
-    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, ToRecord, Work,
+    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, ToRecord, Work,
 };
 pub use tags::{Announcement, MOST_REPLACED, Observation, ObservedTag, Sighting, TagMemory};

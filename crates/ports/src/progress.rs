@@ -1,6 +1,8 @@
 //! What happens, as it happens, for whoever watches: the demo, logs, live pages.
 
-use tagboat_model::{BranchKey, CommitId, Decision, DecisionId, EventId, ImageName, ReceiverName, Tag, Timestamp};
+use tagboat_model::{
+    BranchKey, CommitId, Decision, DecisionId, Event, EventId, ImageName, ReceiverName, Tag, Timestamp,
+};
 
 /// Is told of steps. Must return at once; what is slow is queued by the implementation.
 pub trait Progress: Send + Sync {
@@ -13,7 +15,7 @@ pub trait Progress: Send + Sync {
 #[derive(Debug, Clone)]
 pub enum Step {
     /// A request was verified, stored and answered.
-    Accepted { receiver: ReceiverName, key: String, events: Vec<(EventId, ImageName, Tag)>, at: Timestamp },
+    Accepted { receiver: ReceiverName, key: String, events: Vec<(EventId, Event)>, at: Timestamp },
     /// A request was authentic, but nothing in it is of interest.
     Ignored { receiver: ReceiverName, reasons: Vec<String>, at: Timestamp },
     /// A request was not authentic.

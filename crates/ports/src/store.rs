@@ -8,8 +8,8 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tagboat_model::{
-    BranchKey, CommitId, Decision, DecisionId, DeliveryId, Digest, Duration, Event, EventId, ImageName, ReceiverName,
-    Tag, TenantName, Timestamp, Trust,
+    BranchKey, CommitId, Decision, DecisionId, DeliveryId, Duration, Event, EventId, ImageName, ImagePushed,
+    ReceiverName, TenantName, Timestamp, Trust,
 };
 use thiserror::Error;
 
@@ -18,9 +18,17 @@ use crate::{FileMemory, TagMemory};
 /// The database. Every method is one transaction, durable when it returns.
 #[async_trait]
 pub trait Store: TagMemory + FileMemory {
-    /// Store a delivery with its events, and mark dirty every branch that is interested in one of the images.
-    /// A delivery whose key the receiver used before changes nothing.
+    /// Store a delivery with its events, and mark dirty every branch that is interested in one of the images, or that an
+    /// event names. A delivery whose key the receiver used before, or which was taken once under another, is not stored
+    /// again. It changes nothing, unless it acts again and its body is the same.
     async fn accept(&self, delivery: NewDelivery) -> Result<Stored, StoreError>;
+
+    /// The images that any branch of a tenant is interested in, without repeats.
+    async fn images_of_interest(&self, tenant: &TenantName) -> Result<Vec<ImageName>, StoreError>;
+
+    /// Take away headers and bodies of deliveries that came before `before`, and of the oldest others while all bodies
+    /// together have more than `most_bytes`. What was decided about them, and their keys, stay. Returns how many.
+    async fn prune_deliveries(&self, before: Timestamp, most_bytes: u64) -> Result<u64, StoreError>;
 
     /// End the leases of workers that cannot be alive. For a database that one process uses at a time these are
     /// all that there are when it starts; others run out by themselves.
@@ -79,8 +87,11 @@ pub trait Store: TagMemory + FileMemory {
     /// Whether the database answers.
     async fn ping(&self) -> Result<(), StoreError>;
 
-    /// The newest deliveries, newest first.
-    async fn deliveries(&self, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError>;
+    /// The newest deliveries, of one receiver or of all, newest first.
+    async fn deliveries(&self, receiver: Option<&ReceiverName>, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError>;
+
+    /// One delivery, whole.
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<StoredDelivery>, StoreError>;
 
     /// The newest events, newest first.
     async fn events(&self, limit: u32) -> Result<Vec<EventRecord>, StoreError>;
@@ -91,6 +102,9 @@ pub trait Store: TagMemory + FileMemory {
     /// The decisions that were taken (or taken again) last, newest first.
     async fn decisions(&self, about: &DecisionsAbout, limit: u32) -> Result<Vec<DecisionRecord>, StoreError>;
 
+    /// The events that a decision answers, oldest first.
+    async fn answered(&self, decision: &DecisionId) -> Result<Vec<EventId>, StoreError>;
+
     /// Every branch that is known.
     async fn branches(&self) -> Result<Vec<BranchState>, StoreError>;
 }
@@ -100,10 +114,19 @@ pub trait Store: TagMemory + FileMemory {
 pub enum DecisionsAbout {
     /// All.
     Anything,
+    /// This one.
+    One(DecisionId),
     /// Those that answer an event.
     Event(EventId),
     /// Those about an image, by its name or that of an image entry.
     Image {
+        /// The image, in its long form.
+        image: String,
+        /// The entry.
+        entry: String,
+    },
+    /// Those about an image that led to a commit.
+    Updates {
         /// The image, in its long form.
         image: String,
         /// The entry.
@@ -129,14 +152,29 @@ pub struct NewDelivery {
     pub tenant: TenantName,
     /// Where it came in.
     pub receiver: ReceiverName,
+    /// The kind of its sender, as configuration calls it.
+    pub kind: String,
+    /// How far its sender proved who it is.
+    pub trust: Trust,
     /// The same for every repetition.
     pub key: String,
+    /// What can be taken once, under whatever key it comes: the id that was signed with the body, or the body that was
+    /// signed. Nothing where a proof covers neither.
+    pub once: Option<String>,
+    /// Whether the same again is not stored twice, but causes anew what its events cause. So it is where the sender gives
+    /// its deliveries no ids, since it may be something new (a tag that moved once more), and with CI, whose job is run
+    /// again because something has changed.
+    pub acts_again: bool,
     /// What it comes to (`accepted`, `ignored`, `unparsable`).
     pub verdict: String,
     /// Why parts of it are not acted on.
     pub reasons: Vec<String>,
+    /// The headers that say what the body is, without credentials.
+    pub headers: Vec<(String, String)>,
     /// The raw body.
     pub body: Vec<u8>,
+    /// Its hash, which outlives it.
+    pub body_hash: String,
     /// When it came.
     pub received_at: Timestamp,
     /// Its events.
@@ -152,6 +190,10 @@ pub struct NewEvent {
     pub event: Event,
     /// How far its sender proved who it is.
     pub trust: Trust,
+    /// Images that are to be looked at completely, because the event does not say what is new or may not supply it.
+    pub looks: Vec<ImageName>,
+    /// Branches that are to be reconciled, whatever images they are interested in. Those that are not known are left out.
+    pub branches: Vec<BranchKey>,
 }
 
 /// What became of a delivery.
@@ -160,7 +202,12 @@ pub enum Stored {
     /// It is stored now; per event how many branches are interested.
     New(Vec<(EventId, usize)>),
     /// It was stored before.
-    Duplicate,
+    Duplicate {
+        /// The events that it brought then.
+        events: Vec<EventId>,
+        /// Whether its body is the same.
+        same_body: bool,
+    },
 }
 
 /// A leased piece of work.
@@ -269,14 +316,38 @@ pub struct PendingChange {
 pub struct DeliveryRecord {
     /// Its id.
     pub id: DeliveryId,
+    /// Whose it is.
+    pub tenant: TenantName,
     /// Where it came in.
     pub receiver: ReceiverName,
+    /// The kind of its sender; empty for one of before kinds were written down.
+    pub kind: String,
+    /// How far its sender proved who it is.
+    pub trust: Trust,
     /// `accepted`, `ignored` or `unparsable`.
     pub verdict: String,
     /// Why parts of it were not acted on.
     pub reasons: Vec<String>,
     /// When it came.
     pub received_at: Timestamp,
+}
+
+/// A delivery with what it brought.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StoredDelivery {
+    /// The delivery.
+    #[serde(flatten)]
+    pub record: DeliveryRecord,
+    /// The same for every repetition.
+    pub key: String,
+    /// The headers that say what the body is.
+    pub headers: Vec<(String, String)>,
+    /// The raw body; none when it was taken away since.
+    #[serde(skip)]
+    pub body: Option<Vec<u8>>,
+    /// Its events.
+    pub events: Vec<EventRecord>,
 }
 
 /// An event as it is shown.
@@ -289,18 +360,32 @@ pub struct EventRecord {
     pub delivery: DeliveryId,
     /// The receiver.
     pub receiver: ReceiverName,
-    /// The image.
-    pub image: ImageName,
-    /// The tag.
-    pub tag: Tag,
-    /// The digest that the sender claimed.
-    pub claimed_digest: Option<Digest>,
+    /// What it says.
+    #[serde(flatten)]
+    pub event: Event,
     /// How far its sender proved who it is.
     pub trust: Trust,
     /// When it came.
     pub received_at: Timestamp,
     /// The branches that were interested when it came, with whether each is served.
     pub branches: Vec<(BranchKey, bool)>,
+}
+
+impl EventRecord {
+    /// What was pushed, if something was.
+    #[must_use]
+    pub fn pushed(&self) -> Option<&ImagePushed> {
+        match &self.event {
+            Event::ImagePushed(pushed) => Some(pushed),
+            Event::BuildFinished(_) | Event::RepositoryChanged(_) => None,
+        }
+    }
+
+    /// What was pushed, if the sender is believed so far that this can be a candidate.
+    #[must_use]
+    pub fn candidate(&self) -> Option<&ImagePushed> {
+        self.pushed().filter(|_| self.trust > Trust::Url)
+    }
 }
 
 /// A decision as it is shown.

@@ -1,7 +1,7 @@
 //! What the engine remembers of tags: what they named, when they appeared, what CI announced.
 
 use async_trait::async_trait;
-use tagboat_model::{Digest, ImageName, Tag, TenantName, Timestamp};
+use tagboat_model::{Digest, ImageName, Source, Tag, TenantName, Timestamp};
 
 use crate::{ManifestDescription, StoreError};
 
@@ -103,4 +103,6 @@ pub struct Announcement {
     pub place: u64,
     /// When.
     pub at: Timestamp,
+    /// What it was built from and by what, with the claims of the token that proved it.
+    pub source: Source,
 }

@@ -172,8 +172,8 @@ impl ImageFacts {
 }
 
 /// Raised whenever the stored form changes its meaning. Version 1 had fewer filters and states, version 2 fewer kinds of
-/// places; both read as they are.
-const FORMAT: u32 = 3;
+/// places, version 3 no claims of announcements; all read as they are.
+const FORMAT: u32 = 4;
 const OLDEST_FORMAT: u32 = 1;
 
 #[derive(Serialize)]

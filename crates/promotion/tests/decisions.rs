@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
-use tagboat_model::{Digest, Format, Parts, Pin, Reference, Scalar, ScalarStyle, Tag, Timestamp, WrittenImage};
-use tagboat_policy::{Considered, FollowedTag, Known, Policy, Selection, Semver};
+use tagboat_model::{Digest, Format, Parts, Pin, Reason, Reference, Scalar, ScalarStyle, Tag, Timestamp, WrittenImage};
+use tagboat_policy::{Announced, Considered, FollowedTag, Known, Policy, Selection, Semver};
 use tagboat_promotion::{
     Candidate, CandidateState, CommitStyle, Edited, EnvironmentFacts, Facts, FileChange, ImageFacts, decide, propose,
     put_forward,
@@ -290,6 +290,54 @@ fn what_is_not_whole_signed_or_announced_so_is_passed_and_the_next_is_taken() {
     "#);
 }
 
+fn announced(tag: &str, place: u64, state: CandidateState) -> Candidate {
+    Candidate { known: Known { announced: Some(place), ..Known::default() }, ..with_state(tag, state) }
+}
+
+fn claims(json: &str) -> Policy {
+    serde_json::from_str(json).unwrap()
+}
+
+#[test]
+fn what_others_announced_is_told_and_what_runs_of_it_is_a_floor() {
+    let policy = claims(r#"{"announced":{"claims":{"ref":"refs/heads/main"}}}"#);
+    let other = |tag: &str, value: Option<&str>| Reason::AnnouncedByOther {
+        tag: tag.parse().unwrap(),
+        claim: "ref".to_owned(),
+        value: value.map(str::to_owned),
+    };
+    let mut facts = image(policy, &[":1.4.0"], &[]);
+    facts.candidates.push(announced("1.5.0", 7, CandidateState::Confirmed { digest: digest('b') }));
+    facts.candidates.push(announced("1.4.0", 3, CandidateState::Unasked));
+    facts.passed_over = vec![other("1.6.0", Some("refs/pull/7/merge")), other("1.7.0", None)];
+    insta::assert_snapshot!(show(facts.clone()), @r#"
+    Update 1.5.0@sha256:bbbbbbbbbbbb
+    - 1.5.0 is the best tag that the policy `announced` admits
+    - 1.6.0 was announced with ref refs/pull/7/merge, which the policy does not admit
+    - 1.7.0 was announced without ref, which the policy asks for
+    "#);
+    // What runs was put there by people. Nobody else's word makes it the best, and nothing before it takes its place.
+    facts.candidates = vec![announced("1.4.0", 9, CandidateState::Unasked)];
+    facts.candidates.push(announced("1.5.0", 7, CandidateState::Unasked));
+    facts.passed_over = vec![other("1.4.0", Some("refs/pull/7/merge"))];
+    insta::assert_snapshot!(show(facts), @r#"
+    Nothing no version
+    - nothing to do: no tag better than 1.4.0 is known that the policy `announced` admits
+    - 1.5.0 is below 1.4.0, which runs now; Tagboat does not go down by itself (`allowDowngrade: true` permits it)
+    - 1.4.0 was announced with ref refs/pull/7/merge, which the policy does not admit
+    "#);
+}
+
+#[test]
+fn facts_of_before_claims_read_as_they_are() {
+    let facts = facts(image(Policy::Announced(Announced::default()), &[":1.4.0"], &["1.5.0"]));
+    let text = String::from_utf8(facts.to_bytes().unwrap()).unwrap();
+    assert!(text.contains(r#""policy":{"announced":{}}"#), "{text}");
+    let before = text.replacen(r#""version":4"#, r#""version":3"#, 1);
+    assert_ne!(before, text);
+    assert_eq!(Facts::from_bytes(before.as_bytes()).unwrap(), facts);
+}
+
 #[test]
 fn a_digest_that_came_back_waits_for_a_second_look() {
     let old = format!(":main@{}", digest('a'));
@@ -309,7 +357,7 @@ fn reasons_of_a_kind_are_capped_and_the_rest_is_counted() {
     let candidates: Vec<&str> = candidates.iter().map(String::as_str).collect();
     let mut facts = image(semver("^1"), &[":1.0.0"], &[&candidates[..], &["1.1.0", "1.0.9?"]].concat());
     facts.further = 1000;
-    facts.passed_over = vec![tagboat_model::Reason::NotAVersion { tag: "main".parse().unwrap() }];
+    facts.passed_over = vec![Reason::NotAVersion { tag: "main".parse().unwrap() }];
     insta::assert_snapshot!(show(facts), @r#"
     Update 1.1.0@sha256:bbbbbbbbbbbb
     - 1.1.0 is the best tag that semver `^1` admits
@@ -351,6 +399,6 @@ fn facts_that_an_earlier_tagboat_stored_are_read() {
     reference["parts"]["whole"]["style"] = "block".into();
     json["version"] = 2.into();
     assert!(Facts::from_bytes(json.to_string().as_bytes()).is_ok());
-    json["version"] = 4.into();
+    json["version"] = 5.into();
     assert!(Facts::from_bytes(json.to_string().as_bytes()).is_err(), "of a later one they are not");
 }

@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -26,29 +26,39 @@ pub enum Access {
 
 /// Let through, or say what to do.
 pub(crate) async fn check(State(server): State<Server>, request: Request, next: Next) -> Response {
-    match &*server.access {
-        Access::Everybody => next.run(request).await,
-        Access::Token(token) if given(&request).is_some_and(|given| equal(&given, token)) => next.run(request).await,
-        Access::Token(_) => {
-            // Browsers ask their user, who gives the token as the password.
-            let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"Tagboat: any name, the token as password\"")];
-            (StatusCode::UNAUTHORIZED, ask, "Send the token as `Authorization: Bearer …`.\n").into_response()
-        }
-        Access::Nobody => {
-            let what = "Reading is switched off, because this server is reached from more than this machine. Set \
-                        `api: { tokenFile: … }` or `api: { public: true }` in the server file.\n";
-            (StatusCode::FORBIDDEN, what).into_response()
-        }
+    if permits(&server.access, request.headers()) { next.run(request).await } else { refusal(&server.access) }
+}
+
+/// Whether a request with these headers may read.
+pub(crate) fn permits(access: &Access, headers: &HeaderMap) -> bool {
+    match access {
+        Access::Everybody => true,
+        Access::Token(token) => given(headers).is_some_and(|given| equal(&given, token)),
+        Access::Nobody => false,
     }
 }
 
-/// The token as a program sends it, or as a browser does.
-fn given(request: &Request) -> Option<String> {
-    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
-    if let Some(token) = value.strip_prefix("Bearer ") {
-        return Some(token.to_owned());
+/// What whoever may not read is told.
+pub(crate) fn refusal(access: &Access) -> Response {
+    if let Access::Token(_) = access {
+        // Browsers ask their user, who gives the token as the password.
+        let ask = [(header::WWW_AUTHENTICATE, "Basic realm=\"Tagboat: any name, the token as password\"")];
+        return (StatusCode::UNAUTHORIZED, ask, "Send the token as `Authorization: Bearer …`.\n").into_response();
     }
-    let pair = String::from_utf8(STANDARD.decode(value.strip_prefix("Basic ")?).ok()?).ok()?;
+    let what = "Reading is switched off, because this server is reached from more than this machine. Set \
+                `api: { tokenFile: … }` or `api: { public: true }` in the server file.\n";
+    (StatusCode::FORBIDDEN, what).into_response()
+}
+
+/// The token as a program sends it, or as a browser does.
+fn given(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, rest) = value.split_once(' ')?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Some(rest.to_owned());
+    }
+    let pair = scheme.eq_ignore_ascii_case("basic").then(|| STANDARD.decode(rest))?;
+    let pair = String::from_utf8(pair.ok()?).ok()?;
     pair.split_once(':').map(|(_, password)| password.to_owned())
 }
 

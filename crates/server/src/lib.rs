@@ -1,14 +1,21 @@
-//! HTTP: receivers, the API to read, and the status page.
+//! HTTP: receivers, the API, and the status page.
 //!
 //! The way of a request to a receiver: bound the body, verify over raw bytes, take it apart, store it, answer.
 //! Nothing is answered with success before it is durable, and no authentic request is answered with an error
 //! that would cut the feed. What follows from an event is the engine's; no route here changes anything else.
 
+mod accept;
 mod access;
 mod api;
+mod ci_events;
+mod counts;
+mod door;
+mod fate;
 mod receivers;
-mod refusals;
+mod serve;
+mod stall;
 mod status_page;
+mod verify;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -19,12 +26,16 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use tagboat_intake::Receiver;
 use tagboat_model::ReceiverName;
-use tagboat_ports::{Clock, Ids, Progress, Store};
+use tagboat_ports::{Clock, Ids, Progress, PublishedKeys, Store};
 
+pub use accept::{ConfigRepositoryAddress, new_delivery};
 pub use access::Access;
-pub use refusals::{Refusal, Refusals};
+pub use counts::{Count, Counted, Counts};
+pub use door::{Door, Room};
+pub use fate::Fate;
+pub use receivers::TOO_LARGE;
+pub use serve::serve;
 
 /// What the routes work with.
 #[derive(Clone)]
@@ -37,16 +48,20 @@ pub struct Server {
     pub ids: Arc<dyn Ids>,
     /// Whoever watches.
     pub progress: Arc<dyn Progress>,
-    /// The receivers by name.
-    pub receivers: Arc<BTreeMap<ReceiverName, Receiver>>,
-    /// What was not authentic, counted.
-    pub refusals: Arc<Refusals>,
+    /// Published keys of token issuers and of Amazon SNS.
+    pub keys: Arc<dyn PublishedKeys>,
+    /// The receivers by name, each with its bounds.
+    pub doors: Arc<BTreeMap<ReceiverName, Arc<Door>>>,
+    /// The config repositories, by which events about Git repositories are told to be of interest.
+    pub repositories: Arc<[ConfigRepositoryAddress]>,
+    /// What became of requests, counted.
+    pub counts: Arc<Counts>,
     /// Who may read.
     pub access: Arc<Access>,
-    /// The largest body of a request, in bytes.
-    pub largest_body: usize,
-    /// Places for bodies that are being read.
-    pub reading: Arc<tokio::sync::Semaphore>,
+    /// Room for bodies of events that CI announces at no receiver's own address, and signs.
+    pub room: Arc<Room>,
+    /// And for those of jobs whose token was verified.
+    pub proved_room: Arc<Room>,
 }
 
 impl Server {
@@ -56,13 +71,18 @@ impl Server {
             .route("/", get(status_page::show))
             .route("/style.css", get(status_page::style))
             .route("/api/v1/events", get(api::events))
-            .route("/api/v1/events/{id}", get(api::event))
             .route("/api/v1/decisions", get(api::decisions))
             .route("/api/v1/deliveries", get(api::deliveries))
+            .route("/api/v1/receivers", get(api::receivers))
             .route("/api/v1/branches", get(api::branches))
             .layer(middleware::from_fn_with_state(self.clone(), access::check));
         Router::new()
-            .route("/hooks/{receiver}", post(receivers::receive))
+            .route("/hooks/{receiver}", post(receivers::receive).options(receivers::handshake))
+            .route("/hooks/{receiver}/{token}", post(receivers::receive_with_token).options(receivers::handshake))
+            // These prove themselves as senders do.
+            .route("/api/v1/events", post(ci_events::post))
+            .route("/api/v1/events/{id}", get(ci_events::get))
+            .route("/api/v1/openapi.json", get(api::description))
             .route("/healthz", get(api::healthz))
             .route("/readyz", get(api::readyz))
             .merge(readable)

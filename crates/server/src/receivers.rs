@@ -1,7 +1,5 @@
 //! `POST /hooks/<receiver>`: from a request to stored events.
 
-use std::time::Duration;
-
 use axum::{
     Json,
     body::Body,
@@ -10,16 +8,27 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::Serialize;
-use tagboat_intake::{Accepted, Headers, Ignored, Receiver, Refused, Verdict, receive as take_apart, verify_headers};
-use tagboat_model::{Event, EventId};
-use tagboat_ports::{NewDelivery, NewEvent, Step, Stored};
+use tagboat_engine::chain;
+use tagboat_intake::{
+    Accepted, Credential, Headers, Ignored, Receiver, Refused, Request, Scheme, Verdict, verify_headers,
+};
+use tagboat_model::{Event, EventId, shown};
+use tagboat_ports::{NewDelivery, Step, StoreError, Stored};
 
-use crate::Server;
+use crate::{
+    Server,
+    accept::new_delivery,
+    counts::Counted,
+    door::{Door, Unread},
+    verify::NotTaken,
+};
 
-/// A sender that takes longer is cut off.
-const LONGEST_BODY_TIME: Duration = Duration::from_secs(10);
+/// What stands in the reason of a delivery whose body was too large. It is stored without it.
+pub const TOO_LARGE: &str = "the body is larger than";
 /// A sender that must wait is asked to wait this long.
-const RETRY_AFTER: &str = "5";
+const RETRY_AFTER: u64 = 5;
+/// Why a repetition is none.
+const WITH_ANOTHER_BODY: &str = "with another body";
 
 /// What an authentic sender is told.
 #[derive(Serialize)]
@@ -32,143 +41,262 @@ struct Told {
     reasons: Vec<String>,
 }
 
+/// What became of an authentic request.
+pub(crate) struct Taken {
+    pub(crate) verdict: Verdict,
+    pub(crate) events: Vec<EventId>,
+    pub(crate) reasons: Vec<String>,
+    /// Whether it was received before, and then with the same body.
+    pub(crate) repetition: Option<bool>,
+}
+
+/// The database does not take it.
+pub(crate) struct Unstored;
+
 pub(crate) async fn receive(
     State(server): State<Server>,
     Path(name): Path<String>,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let pairs =
-        headers.iter().filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())));
-    let headers: Headers = pairs.collect();
-    let Some(receiver) = name.parse().ok().and_then(|name| server.receivers.get(&name)) else {
-        return server.refuse("(unknown)", "there is no receiver of that name");
+    server.hook(&name, None, &headers_of(&headers), body).await
+}
+
+pub(crate) async fn receive_with_token(
+    State(server): State<Server>,
+    Path((name, token)): Path<(String, String)>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    server.hook(&name, Some(&token), &headers_of(&headers), body).await
+}
+
+/// A sender of CloudEvents may ask first whether it may send here ("HTTP 1.1 Web Hooks for Event Delivery", section 4).
+/// It may: only what it proves then decides what becomes of it. Whether there is such a receiver is not said.
+pub(crate) async fn handshake(headers: HeaderMap) -> Response {
+    let Some(origin) = headers.get("webhook-request-origin") else {
+        return (StatusCode::NO_CONTENT, [(header::ALLOW, "POST")]).into_response();
     };
-    // What the headers show is looked at before anything of the body is read.
-    if let Err(refused) = verify_headers(receiver, &headers, server.clock.now()) {
-        return server.refuse(&name, &refused.to_string());
+    let mut answer = (StatusCode::OK, [(header::ALLOW, "POST")]).into_response();
+    answer.headers_mut().insert("webhook-allowed-origin", origin.clone());
+    if headers.contains_key("webhook-request-rate") {
+        answer.headers_mut().insert("webhook-allowed-rate", header::HeaderValue::from_static("*"));
     }
-    // Strangers may send bodies that are only proved afterwards; so many at a time are held in memory.
-    let Ok(_place) = server.reading.try_acquire() else { return busy() };
-    let body = match read_body(body, server.largest_body).await {
-        Ok(body) => body,
-        Err(Unread::TooLarge) => return server.too_large(receiver, &headers).await,
-        Err(Unread::Broken) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    answer
+}
+
+/// The headers whose values are text.
+pub(crate) fn headers_of(headers: &HeaderMap) -> Headers {
+    let pair = |(name, value): (&header::HeaderName, &header::HeaderValue)| {
+        Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
     };
-    match take_apart(receiver, &headers, &body, server.clock.now()) {
-        Err(refused) => server.refuse(&name, &refused.to_string()),
-        Ok(accepted) => server.accept(receiver, accepted, body).await,
-    }
+    headers.iter().filter_map(pair).collect()
 }
 
 /// The sender keeps it and comes again.
+pub(crate) fn come_again(status: StatusCode, seconds: u64) -> Response {
+    (status, [(header::RETRY_AFTER, seconds.to_string())]).into_response()
+}
+
 fn busy() -> Response {
-    (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER)]).into_response()
+    come_again(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER)
 }
 
-enum Unread {
-    TooLarge,
-    Broken,
+/// The status that a kind of sender understands.
+fn status(code: u16) -> StatusCode {
+    StatusCode::from_u16(code).unwrap_or(StatusCode::OK)
 }
 
-async fn read_body(body: Body, largest: usize) -> Result<Vec<u8>, Unread> {
-    let read = axum::body::to_bytes(body, largest);
-    match tokio::time::timeout(LONGEST_BODY_TIME, read).await {
-        Ok(Ok(bytes)) => Ok(bytes.to_vec()),
-        // The library says only in the cause that it was the limit.
-        Ok(Err(error)) if tagboat_engine::chain(&error).contains("length limit") => Err(Unread::TooLarge),
-        Ok(Err(_)) | Err(_) => Err(Unread::Broken),
+/// One answer for everything that is not authentic: it follows from the form of the address alone, and does not tell whether
+/// there is such a receiver (that a body is read at all still does). A secret address that is wrong is one that does not exist. Amazon SNS takes only 403 for final.
+fn refusal(receiver: Option<&Receiver>, path_token: Option<&str>) -> Response {
+    let by_topic = |credential: &Credential| credential.scheme() == Scheme::Topic;
+    match (receiver, path_token) {
+        (Some(receiver), None) if receiver.credentials.iter().any(by_topic) => StatusCode::FORBIDDEN,
+        (_, None) => StatusCode::UNAUTHORIZED,
+        (_, Some(_)) => StatusCode::NOT_FOUND,
     }
+    .into_response()
 }
 
 impl Server {
-    /// One answer for everything that is not authentic: a stranger learns nothing.
-    fn refuse(&self, receiver: &str, reason: &str) -> Response {
+    async fn hook(&self, name: &str, path_token: Option<&str>, headers: &Headers, body: Body) -> Response {
+        let Some(door) = name.parse().ok().and_then(|name| self.doors.get(&name)) else {
+            self.count_refusal("(unknown)", "there is no receiver of that name", "");
+            return refusal(None, path_token);
+        };
+        let receiver = &door.receiver;
+        let request = Request { headers, path_token, body: b"", received_at: self.clock.now() };
+        // What the headers show is looked at before anything of the body is read.
+        if let Err(refused) = verify_headers(receiver, &request) {
+            return self.refuse(receiver, &refused, path_token);
+        }
+        match self.proved(receiver, &request).await {
+            Ok(()) => {}
+            Err(NotTaken::Refused(refused)) => return self.refuse(receiver, &refused, path_token),
+            Err(NotTaken::KeysUnavailable) => return busy(),
+        }
+        let held = match door.room.read(body).await {
+            Ok(held) => held,
+            Err(Unread::TooLarge) => return self.too_large(door, &request).await,
+            Err(Unread::Broken) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+            Err(Unread::Crowded) => return self.postpone(receiver, "too many bodies at once", RETRY_AFTER),
+        };
+        let request = Request { body: &held.bytes, received_at: self.clock.now(), ..request };
+        match self.taken(receiver, &request).await {
+            Err(NotTaken::Refused(refused)) => self.refuse(receiver, &refused, path_token),
+            Err(NotTaken::KeysUnavailable) => busy(),
+            Ok(accepted) => self.answer(door, accepted, headers, &held.bytes).await,
+        }
+    }
+
+    /// Count a refusal under its kind. The detail, which may be another one each time, is for the log; of very many the
+    /// log hears now and then.
+    pub(crate) fn count_refusal(&self, receiver: &str, kind: &str, detail: &str) {
         let now = self.clock.now();
-        tracing::warn!(receiver, reason, "a request was refused");
-        self.refusals.count(receiver, reason, now);
+        if let Some(times) = self.counts.tell(receiver, Counted::Refused, kind, now) {
+            tracing::warn!(receiver, reason = kind, detail = shown(detail), times, "a request was refused");
+        }
+        let reason = if detail.is_empty() { kind } else { detail };
         self.progress.step(&Step::Refused { receiver: receiver.to_owned(), reason: reason.to_owned(), at: now });
-        StatusCode::UNAUTHORIZED.into_response()
+    }
+
+    fn refuse(&self, receiver: &Receiver, refused: &Refused, path_token: Option<&str>) -> Response {
+        self.count_refusal(receiver.name.as_str(), &refused.kind(), &refused.to_string());
+        refusal(Some(receiver), path_token)
+    }
+
+    fn postpone(&self, receiver: &Receiver, reason: &str, seconds: u64) -> Response {
+        self.counts.add(receiver.name.as_str(), Counted::Postponed, reason, 1, self.clock.now());
+        come_again(StatusCode::SERVICE_UNAVAILABLE, seconds)
     }
 
     /// A sender that has proved itself by a header would repeat a refused request for ever; for the others
     /// nothing is proved, because the signature is over the body.
-    async fn too_large(&self, receiver: &Receiver, headers: &Headers) -> Response {
-        let reason = format!("the body is larger than {} bytes; see `limits` in the server file", self.largest_body);
-        let proved_by_header = take_apart(receiver, headers, b"", self.clock.now());
-        match proved_by_header {
+    async fn too_large(&self, door: &Door, request: &Request<'_>) -> Response {
+        let largest = door.room.largest();
+        let detail = format!("{TOO_LARGE} {largest} bytes; see `limits` in the server file");
+        match self.taken(&door.receiver, request).await {
             Ok(empty) => {
-                let mut accepted = Accepted { key: self.ids.fresh("too-large"), ..empty };
-                accepted.ignored = vec![Ignored::Unparsable { detail: reason }];
-                self.accept(receiver, accepted, Vec::new()).await
+                let (key, ignored) = (self.ids.fresh("too-large"), vec![Ignored::Unparsable { detail }]);
+                let accepted = Accepted {
+                    key,
+                    events: Vec::new(),
+                    ignored,
+                    verdict: Verdict::Unparsable,
+                    subscription: None,
+                    once: None,
+                    ..empty
+                };
+                self.answer(door, accepted, request.headers, b"").await
             }
-            Err(Refused::Header(_) | Refused::Credential | Refused::Time { .. }) => {
-                self.refusals.count(receiver.name.as_str(), &reason, self.clock.now());
+            Err(_) => {
+                self.count_refusal(door.receiver.name.as_str(), &detail, "");
                 StatusCode::PAYLOAD_TOO_LARGE.into_response()
             }
         }
     }
 
-    /// Store, then answer.
-    async fn accept(&self, receiver: &Receiver, accepted: Accepted, body: Vec<u8>) -> Response {
-        let now = self.clock.now();
-        let verdict = match accepted.verdict {
-            Verdict::Accepted => "accepted",
-            Verdict::Ignored => "ignored",
-            Verdict::Unparsable => "unparsable",
-        };
-        let reasons: Vec<String> = accepted.ignored.iter().map(ToString::to_string).collect();
-        let status = StatusCode::from_u16(receiver.sender.status(accepted.verdict)).unwrap_or(StatusCode::OK);
-        if accepted.events.is_empty() && accepted.ignored.iter().all(Ignored::is_routine) {
-            self.progress.step(&Step::Ignored { receiver: receiver.name.clone(), reasons: reasons.clone(), at: now });
-            return (status, Json(Told { verdict, events: Vec::new(), reasons })).into_response();
+    /// Take an authentic request, and tell its sender what its kind understands.
+    async fn answer(&self, door: &Door, accepted: Accepted, headers: &Headers, body: &[u8]) -> Response {
+        if let Err(seconds) = door.admit(accepted.events.len()) {
+            self.counts.add(door.receiver.name.as_str(), Counted::Postponed, "too many requests", 1, self.clock.now());
+            return come_again(StatusCode::TOO_MANY_REQUESTS, seconds);
         }
-        let events: Vec<NewEvent> =
-            accepted.events.into_iter().filter_map(|event| self.new_event(receiver, event)).collect();
-        let Ok(id) = self.ids.fresh("dl").parse() else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
-        let shown: Vec<_> = events
-            .iter()
-            .map(|event| {
-                let Event::ImagePushed(pushed) = &event.event;
-                (event.id.clone(), pushed.image.clone(), pushed.tag.clone())
-            })
-            .collect();
-        let delivery = NewDelivery {
-            id,
-            tenant: receiver.tenant.clone(),
-            receiver: receiver.name.clone(),
-            key: accepted.key.clone(),
-            verdict: verdict.to_owned(),
-            reasons: reasons.clone(),
-            body,
-            received_at: now,
-            events,
-        };
-        let stored = match self.store.accept(delivery).await {
-            Ok(stored) => stored,
-            Err(error) => {
-                tracing::error!(receiver = %receiver.name, error = %tagboat_engine::chain(&error), "a delivery could not be stored");
-                return busy();
+        if let Some(subscription) = &accepted.subscription
+            && let Err(error) = self.keys.confirm_subscription(&subscription.url).await
+        {
+            tracing::error!(topic = subscription.topic, error = %chain(&error), "a subscription could not be confirmed");
+            return busy();
+        }
+        let kind = door.receiver.kind;
+        match self.take(&door.receiver, accepted, headers, body).await {
+            Err(Unstored) => busy(),
+            Ok(taken) => {
+                let status = status(kind.status(taken.verdict));
+                if status == StatusCode::NO_CONTENT {
+                    return status.into_response();
+                }
+                let verdict = if taken.repetition.is_some() { "duplicate" } else { taken.verdict.word() };
+                (status, Json(Told { verdict, events: taken.events, reasons: taken.reasons })).into_response()
             }
-        };
-        let Stored::New(_) = stored else {
-            let reasons = vec!["this delivery was received before".to_owned()];
-            return (status, Json(Told { verdict: "duplicate", events: Vec::new(), reasons })).into_response();
-        };
-        if accepted.verdict == Verdict::Unparsable {
-            tracing::warn!(receiver = %receiver.name, reasons = ?reasons, "an authentic request could not be read");
         }
-        let receiver = receiver.name.clone();
-        self.progress.step(&match accepted.verdict {
-            Verdict::Accepted => Step::Accepted { receiver, key: accepted.key, events: shown.clone(), at: now },
-            _ => Step::Ignored { receiver, reasons: reasons.clone(), at: now },
-        });
-        let events = shown.into_iter().map(|(id, _, _)| id).collect();
-        (status, Json(Told { verdict, events, reasons })).into_response()
     }
 
-    fn new_event(&self, receiver: &Receiver, event: Event) -> Option<NewEvent> {
-        let id = self.ids.fresh("ev").parse().ok()?;
-        Some(NewEvent { id, event, trust: receiver.sender.trust() })
+    /// Store what an authentic request brought, unless it is what a sender says all day long.
+    pub(crate) async fn take(
+        &self,
+        receiver: &Receiver,
+        accepted: Accepted,
+        headers: &Headers,
+        body: &[u8],
+    ) -> Result<Taken, Unstored> {
+        let now = self.clock.now();
+        let (store, ids, authentic) = (&*self.store, &*self.ids, accepted.verdict);
+        let made = new_delivery(store, ids, receiver, &self.repositories, accepted, headers, body.to_vec(), now);
+        let (delivery, ignored) = made.await.map_err(|error| self.unstored(receiver, &error))?;
+        self.count_ignored(receiver, &ignored);
+        if delivery.events.is_empty() && ignored.iter().all(Ignored::is_routine) {
+            let reasons = delivery.reasons;
+            let step = Step::Ignored { receiver: receiver.name.clone(), reasons: reasons.clone(), at: now };
+            self.progress.step(&step);
+            let verdict = if authentic == Verdict::Accepted { Verdict::Ignored } else { authentic };
+            return Ok(Taken { verdict, events: Vec::new(), reasons, repetition: None });
+        }
+        let stored = self.store.accept(delivery.clone()).await.map_err(|error| self.unstored(receiver, &error))?;
+        Ok(self.tell(receiver, delivery, stored))
+    }
+
+    fn unstored(&self, receiver: &Receiver, error: &StoreError) -> Unstored {
+        tracing::error!(receiver = %receiver.name, error = %chain(error), "a delivery could not be stored");
+        self.counts.add(
+            receiver.name.as_str(),
+            Counted::Postponed,
+            "the database does not answer",
+            1,
+            self.clock.now(),
+        );
+        Unstored
+    }
+
+    /// Tell whoever watches what was stored.
+    fn tell(&self, receiver: &Receiver, delivery: NewDelivery, stored: Stored) -> Taken {
+        let now = delivery.received_at;
+        let (name, reasons) = (&receiver.name, delivery.reasons);
+        if let Stored::Duplicate { events, same_body } = stored {
+            let (mut why, mut told) = ("", "this delivery was received before".to_owned());
+            if !same_body {
+                why = WITH_ANOTHER_BODY;
+                told.push_str(", with another body; this one is not acted on");
+                tracing::warn!(receiver = %name, key = ?delivery.key, "a request has the id of an earlier one and another body; it is not acted on");
+            }
+            self.counts.add(name.as_str(), Counted::Repeated, why, 1, now);
+            let reasons = vec![told];
+            return Taken { verdict: Verdict::Accepted, events, reasons, repetition: Some(same_body) };
+        }
+        let shown: Vec<(EventId, Event)> = delivery.events.into_iter().map(|event| (event.id, event.event)).collect();
+        let verdict = match (shown.is_empty(), delivery.verdict == Verdict::Unparsable.word()) {
+            (false, _) => Verdict::Accepted,
+            (true, true) => Verdict::Unparsable,
+            (true, false) => Verdict::Ignored,
+        };
+        if verdict == Verdict::Unparsable {
+            tracing::warn!(receiver = %name, reasons = ?reasons, "an authentic request could not be read");
+        }
+        if verdict == Verdict::Accepted {
+            self.counts.add(name.as_str(), Counted::Accepted, "", shown.len() as u64, now);
+        }
+        let events = shown.iter().map(|(id, _)| id.clone()).collect();
+        self.progress.step(&match verdict {
+            Verdict::Accepted => Step::Accepted { receiver: name.clone(), key: delivery.key, events: shown, at: now },
+            _ => Step::Ignored { receiver: name.clone(), reasons: reasons.clone(), at: now },
+        });
+        Taken { verdict, events, reasons, repetition: None }
+    }
+
+    pub(crate) fn count_ignored(&self, receiver: &Receiver, ignored: &[Ignored]) {
+        for reason in ignored {
+            self.counts.add(receiver.name.as_str(), Counted::Ignored, reason.code(), 1, self.clock.now());
+        }
     }
 }

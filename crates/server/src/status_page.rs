@@ -9,7 +9,7 @@ use axum::{
 use tagboat_model::{Outcome, Timestamp};
 use tagboat_ports::{BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord};
 
-use crate::{Refusal, Server, api};
+use crate::{Count, Counted, Server, api};
 
 const ROWS: u32 = 25;
 
@@ -22,7 +22,8 @@ struct StatusPage {
     decisions: Vec<DecisionRecord>,
     events: Vec<EventRecord>,
     deliveries: Vec<DeliveryRecord>,
-    refusals: Vec<Refusal>,
+    /// Name, kind and counts; what belongs to none last.
+    receivers: Vec<(String, &'static str, Vec<Count>)>,
 }
 
 impl StatusPage {
@@ -54,6 +55,17 @@ impl StatusPage {
         }
     }
 
+    fn count_class(&self, count: &Count) -> &'static str {
+        match count.outcome {
+            Counted::Accepted => "done",
+            // A sender that uses an id twice loses what it says the second time.
+            Counted::Repeated if !count.reason.is_empty() => "alarm",
+            Counted::Repeated | Counted::Ignored => "quiet",
+            Counted::Postponed => "waits",
+            Counted::Refused => "alarm",
+        }
+    }
+
     fn branch_state(&self, branch: &BranchState) -> (&'static str, &'static str) {
         match (&branch.problem, branch.dirty) {
             (Some(_), _) => ("alarm", "needs attention"),
@@ -61,6 +73,20 @@ impl StatusPage {
             (None, false) => ("done", "up to date"),
         }
     }
+}
+
+/// Every receiver with its counts, then what was asked for and is none.
+fn receivers(server: &Server) -> Vec<(String, &'static str, Vec<Count>)> {
+    let all = server.counts.all();
+    let of = |name: &str| all.iter().filter(|count| count.receiver == name).cloned().collect::<Vec<_>>();
+    let known = server.doors.values().map(|door| {
+        let receiver = door.receiver();
+        (receiver.name.to_string(), receiver.kind.word(), of(receiver.name.as_str()))
+    });
+    let mut rows: Vec<_> = known.collect();
+    let others = ["(unknown)", "(api)", "(others)"].map(|name| (name.to_owned(), "", of(name)));
+    rows.extend(others.into_iter().filter(|(_, _, counts)| !counts.is_empty()));
+    rows
 }
 
 pub(crate) async fn show(State(server): State<Server>) -> Response {
@@ -72,8 +98,8 @@ pub(crate) async fn show(State(server): State<Server>) -> Response {
             branches: store.branches().await?,
             decisions: store.decisions(&DecisionsAbout::Anything, ROWS).await?,
             events: store.events(ROWS).await?,
-            deliveries: store.deliveries(ROWS).await?,
-            refusals: server.refusals.all(),
+            deliveries: store.deliveries(None, ROWS).await?,
+            receivers: receivers(&server),
         })
     };
     let page = match read.await {

@@ -9,8 +9,26 @@ use crate::problem::Problem;
 
 const PREFIX: &str = "TAGBOAT_";
 
-/// Variables that belong to the command line and not to the file.
-const NOT_SETTINGS: [&str; 4] = ["TAGBOAT_CONFIG", "TAGBOAT_LOG", "TAGBOAT_OUTPUT", "TAGBOAT_BIN"];
+/// Variables that belong to the command line and not to the file; from `TAGBOAT_URL` on those of `tagboat notify` and of
+/// the script in its place.
+const NOT_SETTINGS: [&str; 16] = [
+    "TAGBOAT_CONFIG",
+    "TAGBOAT_LOG",
+    "TAGBOAT_OUTPUT",
+    "TAGBOAT_BIN",
+    "TAGBOAT_URL",
+    "TAGBOAT_RECEIVER",
+    "TAGBOAT_AUDIENCE",
+    "TAGBOAT_SECRET",
+    "TAGBOAT_SECRET_FILE",
+    "TAGBOAT_ID_TOKEN",
+    "TAGBOAT_ID_TOKEN_FILE",
+    "TAGBOAT_IDEMPOTENCY_KEY",
+    "TAGBOAT_TIMEOUT",
+    "TAGBOAT_REPOSITORY",
+    "TAGBOAT_REVISION",
+    "TAGBOAT_RUN",
+];
 
 /// Whether a variable is meant to override the server file.
 pub(crate) fn concerns(name: &str) -> bool {

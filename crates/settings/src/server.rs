@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use tagboat_model::{Duration, ReceiverName, TenantName};
+use tagboat_model::Duration;
 
-use crate::{ConfigRepositoryFile, RegistryFile, SigstoreFile};
+use crate::{ConfigRepositoryFile, ReceiverFile, RegistryFile, SigstoreFile};
 
 /// The file as it is written, defaults filled in.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -39,6 +39,15 @@ pub struct ServerFile {
     pub docker_config_file: Option<PathBuf>,
     /// Whose logs and certificate authorities are believed when keyless signatures are checked. Default: nobody's.
     pub sigstore: SigstoreFile,
+}
+
+impl ServerFile {
+    /// The address under which senders and people reach this server, without a slash at its end.
+    #[must_use]
+    pub fn address(&self) -> String {
+        let url = self.public_url.clone().unwrap_or_else(|| format!("http://{}", self.listen));
+        url.trim_end_matches('/').to_owned()
+    }
 }
 
 impl Default for ServerFile {
@@ -108,49 +117,25 @@ pub struct ApiFile {
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct LimitsFile {
-    /// Largest body, in bytes. Default: 1048576.
+    /// Largest body, in bytes. Default: 1048576. GitHub may send 25 times as much.
     pub body_bytes: usize,
+    /// Requests that may be open at once, from all senders and readers. Default: 4096.
+    pub connections: usize,
+    /// How long headers and bodies of deliveries are kept, to be looked at and replayed. Default: `14d`.
+    pub keep_deliveries: Duration,
+    /// Bytes of bodies that are kept at most, the newest first. Default: 268435456.
+    pub kept_bytes: u64,
 }
 
 impl Default for LimitsFile {
     fn default() -> Self {
-        Self { body_bytes: 1024 * 1024 }
+        Self {
+            body_bytes: 1024 * 1024,
+            connections: 4096,
+            keep_deliveries: Duration::from_seconds(14 * 24 * 3600),
+            kept_bytes: 256 * 1024 * 1024,
+        }
     }
-}
-
-/// A receiver: one address for one sender.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct ReceiverFile {
-    /// Its name; the address is `/hooks/` and the name.
-    pub name: ReceiverName,
-    /// Who sends.
-    pub kind: ReceiverKind,
-    /// The tenant that what is sent here belongs to. Default: `default`.
-    #[serde(default)]
-    pub tenant: TenantName,
-    /// Files with the credential (several during a rotation): for `distribution` the whole `Authorization` header,
-    /// for `generic` the signing secret.
-    #[serde(default)]
-    pub secret_files: Vec<PathBuf>,
-    /// Environment variables with the credential.
-    #[serde(default)]
-    pub secret_envs: Vec<String>,
-    /// For `distribution`: the registry that sends, as host and port.
-    #[serde(default)]
-    pub registry: Option<String>,
-    /// The images it may speak for: names, with `*` for one part of the path and `**` for any.
-    pub images: Vec<String>,
-}
-
-/// The kinds of senders.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub enum ReceiverKind {
-    /// A CNCF distribution registry's notifications.
-    Distribution,
-    /// Anything that signs as Standard Webhooks 1.0 says.
-    Generic,
 }
 
 /// Where a secret is read from.
@@ -167,14 +152,5 @@ impl SecretSource {
     #[must_use]
     pub fn of(file: Option<&PathBuf>, env: Option<&String>) -> Option<Self> {
         file.cloned().map(Self::File).or_else(|| env.cloned().map(Self::Env))
-    }
-}
-
-impl ReceiverFile {
-    /// All sources of its credential.
-    #[must_use]
-    pub fn secrets(&self) -> Vec<SecretSource> {
-        let files = self.secret_files.iter().cloned().map(SecretSource::File);
-        files.chain(self.secret_envs.iter().cloned().map(SecretSource::Env)).collect()
     }
 }

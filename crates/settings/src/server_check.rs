@@ -3,8 +3,9 @@
 use tagboat_model::{Duration, ImageName};
 
 use crate::{
-    CredentialsFile, ReceiverFile, ReceiverKind, RegistryFile, ServerFile, config_repository, overrides,
+    CredentialsFile, RegistryFile, ServerFile, config_repository, overrides,
     problem::{self, Problem},
+    receivers,
 };
 
 /// Read and check a server file. `variables` are the environment variables of the process; those that
@@ -69,7 +70,7 @@ fn check(source: &str, text: &str, file: &ServerFile) -> Result<(), Problem> {
         if file.receivers[..index].iter().any(|earlier| earlier.name == receiver.name) {
             return Err(at("name", format!("another receiver is named `{}` already; names are unique", receiver.name)));
         }
-        check_receiver(receiver).map_err(|(key, message)| at(key, message))?;
+        receivers::check(receiver, &file.address()).map_err(|(key, message)| at(key, message))?;
     }
     for (index, registry) in file.registries.iter().enumerate() {
         let at = |key: &str, message| Problem::at(source, text, &["registries", &index.to_string(), key], message);
@@ -118,7 +119,7 @@ pub fn is_loopback(authority: &str) -> bool {
 }
 
 /// A registry as image names write it: neither a URL nor a bare word, which image names take for a folder.
-fn check_host(host: &str) -> Result<(), String> {
+pub(crate) fn check_host(host: &str) -> Result<(), String> {
     let known = host == "localhost" || host.contains(['.', ':']);
     let name = ImageName::at(host, "any/name").ok().filter(|name| name.repository() == "any/name");
     match name {
@@ -142,33 +143,4 @@ pub(crate) fn check_credentials(credentials: Option<&CredentialsFile>) -> Result
         }
         _ => Ok(()),
     }
-}
-
-fn check_receiver(receiver: &ReceiverFile) -> Result<(), (&'static str, String)> {
-    if receiver.secrets().is_empty() {
-        return Err((
-            "name",
-            format!("the receiver `{}` has no credential; add `secretFiles` or `secretEnvs`", receiver.name),
-        ));
-    }
-    if receiver.images.is_empty() {
-        return Err(("images", "name the images it may speak for, as in `ghcr.io/acme/*`".to_owned()));
-    }
-    match (receiver.kind, &receiver.registry) {
-        (ReceiverKind::Distribution, None) => Err((
-            "kind",
-            "`distribution` needs `registry`: the host and port by which image names mean this registry".to_owned(),
-        )),
-        (ReceiverKind::Generic, Some(_)) => {
-            Err(("registry", "`registry` is for the kind `distribution` only".to_owned()))
-        }
-        _ => Ok(()),
-    }?;
-    if let Some(host) = &receiver.registry {
-        check_host(host).map_err(|message| ("registry", message))?;
-    }
-    for pattern in &receiver.images {
-        pattern.parse::<tagboat_intake::ImagePattern>().map_err(|error| ("images", error.to_string()))?;
-    }
-    Ok(())
 }

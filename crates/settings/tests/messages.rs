@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
+use tagboat_promotion::ImageEntry;
 use tagboat_settings::{read_repository_file, read_server_file};
 
 fn repository(text: &str) -> String {
@@ -76,6 +77,38 @@ fn receivers_and_repositories_are_checked() {
 }
 
 #[test]
+fn images_that_a_receiver_can_never_hear_of_are_refused() {
+    let receiver = |kind: &str, more: &str, images: &str| {
+        let text =
+            format!("receivers:\n  - name: r\n    kind: {kind}\n    images: [{images}]\n    secretEnvs: [S]\n{more}");
+        server(&text, &[])
+    };
+    insta::assert_snapshot!(receiver("dockerhub", "", "'docker.io/acme/*', 'ghcr.io/acme/*'"), @"tagboat.yaml:4:13: `ghcr.io/acme/*` can never match: `dockerhub` speaks for docker.io");
+    let registry = "    registry: r.example\n";
+    insta::assert_snapshot!(receiver("harbor", registry, "ghcr.io/acme/*"), @"tagboat.yaml:4:13: `ghcr.io/acme/*` can never match: `registry` says that this receiver speaks for r.example");
+    for kind in ["quay", "acr", "github", "gitlab", "zot"] {
+        let told = receiver(kind, registry, "r.example.evil/acme/*");
+        assert!(told.contains("can never match: `registry` says"), "{kind}: {told}");
+        for images in ["r.example/acme/*", "R.example/acme/web", "'*.example/acme/*'", "'**'"] {
+            let told = receiver(kind, registry, images);
+            assert!(told.starts_with("listens on"), "{kind}, {images}: {told}");
+        }
+    }
+    for (kind, images) in [
+        ("dockerhub", "index.docker.io/acme/*"),
+        ("dockerhub", "acme/web"),
+        // A build that GitHub tells of may push anywhere.
+        ("github", "docker.io/acme/*"),
+        ("gitlab", "ghcr.io/acme/*"),
+        ("quay", "quay.example/acme/*"),
+        ("generic", "ghcr.io/acme/*, docker.io/acme/*"),
+    ] {
+        let told = receiver(kind, "", images);
+        assert!(told.starts_with("listens on"), "{kind}, {images}: {told}");
+    }
+}
+
+#[test]
 fn config_repositories_are_checked_too() {
     let with =
         |url: &str, more: &str| server(&format!("repositories:\n  - name: config\n    url: {url}\n    {more}\n"), &[]);
@@ -119,7 +152,7 @@ fn the_schemas_name_every_key() {
     for key in ["publicUrl", "settle", "receivers", "secretFiles", "knownHostsFile"] {
         assert!(server.contains(&format!("\"{key}\"")), "{key}");
     }
-    for key in ["images", "policy", "semver", "environments", "deliver"] {
+    for key in ["images", "policy", "semver", "claims", "environments", "deliver"] {
         assert!(repository.contains(&format!("\"{key}\"")), "{key}");
     }
 }
@@ -143,6 +176,12 @@ fn what_chooses_a_version_is_checked_when_it_is_read() {
     insta::assert_snapshot!(other("{ semver: { range: '^1' }, numerical: {} }"), @".tagboat.yaml:4:40: only one kind may stand here; keep one");
     insta::assert_snapshot!(other("{ argocdImageUpdater: { allowTags: v } }"), @".tagboat.yaml:4:35: `allowTags` is `v`; write `any`, or `regexp:` and a regular expression");
     insta::assert_snapshot!(other("{ kargo: { imageSelectionStrategy: Digest } }"), @".tagboat.yaml:4:22: `constraint` must name the tag to follow, as in `latest`");
+    insta::assert_snapshot!(other("{ announced: { claim: { ref: a } } }"), @".tagboat.yaml:4:28: unknown key `claim`; did you mean `claims`? (known here: claims)");
+    insta::assert_snapshot!(other("{ announced: { claims: {} } }"), @".tagboat.yaml:4:36: `claims` names no claim; name one, as in `ref: refs/heads/main`, or leave `claims` out");
+    insta::assert_snapshot!(other("{ announced: { claims: { ref: '' } } }"), @".tagboat.yaml:4:43: a pattern is empty; write what the claim must say, as in `refs/heads/main`");
+    insta::assert_snapshot!(other("{ announced: { claims: { ref: [a, ''] } } }"), @".tagboat.yaml:4:47: a pattern is empty; write what the claim must say, as in `refs/heads/main`");
+    insta::assert_snapshot!(other("{ announced: { claims: { ref: [] } } }"), @".tagboat.yaml:4:43: a claim without patterns admits nothing; write what it must say, as in `refs/heads/main`");
+    insta::assert_snapshot!(other("{ announced: { claims: { run_attempt: 1 } } }"), @".tagboat.yaml:4:38: invalid type: integer `1`, expected a text or a list of texts, with numbers and truth values in quotes");
     insta::assert_snapshot!(other("{ newest: {} }\n    maximumJump: minor"), @".tagboat.yaml:5:18: `maximumJump` compares versions, and the policy `newest` has none");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}    images:\n      web:\n        exclude: ['^ma']\n        policy: {{ digest: {{ tag: main }} }}\n")), @".tagboat.yaml:11:18: the tag to follow, `main`, is excluded by pattern `^ma`, so nothing would ever change");
 }
@@ -157,6 +196,20 @@ fn an_environment_changes_what_it_names_and_keeps_the_rest() {
     assert!(here.exclude.is_empty() && !here.allow_downgrade);
     assert_eq!((here.minimum_age.unwrap().to_string(), here.platforms.len()), ("2h".to_owned(), 1));
     assert_eq!(here.policy, settings.images[0].selection.policy);
+}
+
+#[test]
+fn an_environment_admits_other_announcements_than_the_rest() {
+    let announced = |claims: &str| format!("{{ announced: {{ claims: {claims} }} }}");
+    let image = IMAGE.replace("{ semver: { range: \"^1.4\" } }", &announced("{ ref: refs/heads/main }"));
+    let here = announced("{ ref: [refs/heads/main, 'refs/tags/**'], repository: acme/web }");
+    let text = format!("{image}{DEV}    images: {{ web: {{ policy: {here} }} }}\n");
+    let settings = read_repository_file(".tagboat.yaml", &text).unwrap();
+    let (all, dev) = (&settings.images[0], settings.images[0].within(&settings.environments[0]));
+    let claims = |entry: &ImageEntry| serde_json::to_string(&entry.selection.policy).unwrap();
+    assert_eq!(claims(all), r#"{"announced":{"claims":{"ref":"refs/heads/main"}}}"#);
+    let expect = r#"{"announced":{"claims":{"ref":["refs/heads/main","refs/tags/**"],"repository":"acme/web"}}}"#;
+    assert_eq!(claims(&dev), expect);
 }
 
 #[test]

@@ -1,12 +1,10 @@
-//! Branches: dirtiness, leases, interests, sweeps.
-
-use std::collections::BTreeMap;
+//! Branches: dirtiness, leases, sweeps.
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-use tagboat_model::{BranchKey, Duration, ImageName, Timestamp};
-use tagboat_ports::{BranchState, Finish, Interest, Settle, ToRecord, Work};
+use tagboat_model::{BranchKey, Duration, Timestamp};
+use tagboat_ports::{BranchState, Finish, Settle, Work};
 
-use crate::rows::{branch_key, optional, parsed, time};
+use crate::rows::{branch_key, optional, time};
 
 /// Binds tenant, repository and branch as `$1`, `$2`, `$3`.
 macro_rules! about {
@@ -36,6 +34,14 @@ pub(crate) async fn know(c: &mut SqliteConnection, keys: &[BranchKey], now: Time
         .await?;
     }
     Ok(())
+}
+
+/// Whether a branch is known.
+pub(crate) async fn is_known(c: &mut SqliteConnection, key: &BranchKey) -> Result<bool, sqlx::Error> {
+    let row = about!("SELECT 1 FROM branch WHERE tenant = $1 AND repository = $2 AND branch = $3", key)
+        .fetch_optional(c)
+        .await?;
+    Ok(row.is_some())
 }
 
 /// Returns the new dirty sequence.
@@ -204,105 +210,6 @@ pub(crate) async fn holds(c: &mut SqliteConnection, work: &Work) -> Result<bool,
         .fetch_optional(c)
         .await?;
     Ok(row.map(|row| row.try_get::<i64, _>("fence")).transpose()? == Some(work.fence))
-}
-
-pub(crate) async fn set_interests(
-    c: &mut SqliteConnection,
-    work: &Work,
-    images: &[(ImageName, String)],
-) -> Result<(), sqlx::Error> {
-    if !holds(c, work).await? {
-        return Ok(());
-    }
-    let key = &work.key;
-    let known: BTreeMap<ImageName, String> =
-        interests(c, key).await?.into_iter().map(|interest| (interest.image, interest.rules)).collect();
-    let wanted: BTreeMap<&ImageName, &String> = images.iter().map(|(image, rules)| (image, rules)).collect();
-    for gone in known.keys().filter(|image| !wanted.contains_key(image)) {
-        about!("DELETE FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4", key)
-            .bind(gone.to_string())
-            .execute(&mut *c)
-            .await?;
-    }
-    for (image, rules) in wanted.into_iter().filter(|(image, rules)| known.get(image) != Some(rules)) {
-        about!(
-            "INSERT INTO interest (tenant, repository, branch, image, rules) VALUES ($1, $2, $3, $4, $5)
-             ON CONFLICT (tenant, repository, branch, image) DO UPDATE SET rules = excluded.rules, listed = 0",
-            key
-        )
-        .bind(image.to_string())
-        .bind(rules)
-        .execute(&mut *c)
-        .await?;
-    }
-    Ok(())
-}
-
-/// Write down which images were looked at completely.
-pub(crate) async fn note_listed(
-    c: &mut SqliteConnection,
-    key: &BranchKey,
-    images: &[ImageName],
-) -> Result<(), sqlx::Error> {
-    for image in images {
-        about!(
-            "UPDATE interest SET listed = 1 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
-            key
-        )
-        .bind(image.to_string())
-        .execute(&mut *c)
-        .await?;
-    }
-    Ok(())
-}
-
-/// Write down which images were looked at, could not be, and wait for something.
-pub(crate) async fn note_looks(c: &mut SqliteConnection, work: &Work, record: &ToRecord) -> Result<(), sqlx::Error> {
-    about!(
-        "UPDATE interest SET look_at = NULL WHERE tenant = $1 AND repository = $2 AND branch = $3 AND look_at <= $4",
-        work.key
-    )
-    .bind(record.at.0)
-    .execute(&mut *c)
-    .await?;
-    note_listed(c, &work.key, &record.listed).await?;
-    for image in &record.missed {
-        about!(
-            "UPDATE interest SET listed = 0 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
-            work.key
-        )
-        .bind(image.to_string())
-        .execute(&mut *c)
-        .await?;
-    }
-    for (image, at) in &record.waiting {
-        about!(
-            "UPDATE interest SET look_at = $5 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND image = $4",
-            work.key
-        )
-        .bind(image.to_string())
-        .bind(at.0)
-        .execute(&mut *c)
-        .await?;
-    }
-    Ok(())
-}
-
-pub(crate) async fn interests(c: &mut SqliteConnection, key: &BranchKey) -> Result<Vec<Interest>, sqlx::Error> {
-    let rows =
-        about!("SELECT * FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3 ORDER BY image", key)
-            .fetch_all(c)
-            .await?;
-    let interest = |row: &SqliteRow| {
-        let look_at = row.try_get::<Option<i64>, _>("look_at")?.map(Timestamp);
-        Ok(Interest {
-            image: parsed(row, "image")?,
-            listed: row.try_get("listed")?,
-            look_at,
-            rules: row.try_get("rules")?,
-        })
-    };
-    rows.iter().map(interest).collect()
 }
 
 pub(crate) async fn all(c: &mut SqliteConnection) -> Result<Vec<BranchState>, sqlx::Error> {

@@ -1,11 +1,12 @@
 //! Facts, decisions, and what became of the commits that carry them out.
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-use tagboat_model::{BranchKey, DecisionId, TenantName, Timestamp};
+use tagboat_model::{BranchKey, DecisionId, EventId, TenantName, Timestamp};
 use tagboat_ports::{DecisionRecord, DecisionsAbout, PendingChange, Recorded, Settled, ToRecord, Work};
 
 use crate::{
     branches::{self, about},
+    interests,
     rows::{branch_key, json, optional, parsed, time, to_json},
 };
 
@@ -13,7 +14,7 @@ pub(crate) async fn record(c: &mut SqliteConnection, work: &Work, record: &ToRec
     if !branches::holds(c, work).await? {
         return Ok(Recorded::StaleFence);
     }
-    branches::note_looks(c, work, record).await?;
+    interests::note_looks(c, work, record).await?;
     let mut gathering = None;
     let mut times = Vec::new();
     for (id, decision, planned) in &record.decisions {
@@ -99,14 +100,14 @@ async fn insert(
     .map(|_| ())
 }
 
-/// The decision answers every event about its image that this work serves.
+/// The decision answers every event about its image that this work serves. An event that names no image has none.
 async fn link_events(c: &mut SqliteConnection, work: &Work, id: &DecisionId, image: &str) -> Result<(), sqlx::Error> {
     about!(
         "INSERT INTO decision_event (decision, event)
            SELECT $4, e.id FROM event e JOIN event_branch eb ON eb.event = e.id
              JOIN branch b ON b.tenant = eb.tenant AND b.repository = eb.repository AND b.branch = eb.branch
            WHERE eb.tenant = $1 AND eb.repository = $2 AND eb.branch = $3
-             AND eb.sequence > b.served AND eb.sequence <= $5 AND e.image = $6
+             AND eb.sequence > b.served AND eb.since <= $5 AND e.image = $6
          ON CONFLICT DO NOTHING",
         work.key
     )
@@ -128,7 +129,7 @@ async fn link_waiting_events(
     about!(
         "INSERT INTO decision_event (decision, event)
            SELECT $4, e.id FROM event e JOIN event_branch eb ON eb.event = e.id
-           WHERE eb.tenant = $1 AND eb.repository = $2 AND eb.branch = $3 AND eb.sequence <= $5
+           WHERE eb.tenant = $1 AND eb.repository = $2 AND eb.branch = $3 AND eb.since <= $5
              AND e.image = $6 AND e.tag = $7
          ON CONFLICT DO NOTHING",
         work.key
@@ -212,22 +213,34 @@ pub(crate) async fn newest(
     about: &DecisionsAbout,
     limit: u32,
 ) -> Result<Vec<DecisionRecord>, sqlx::Error> {
-    let (event, image, entry) = match about {
-        DecisionsAbout::Anything => (None, None, None),
-        DecisionsAbout::Event(id) => (Some(id.as_str()), None, None),
-        DecisionsAbout::Image { image, entry } => (None, Some(image.as_str()), Some(entry.as_str())),
+    let query = match about {
+        DecisionsAbout::Anything => {
+            sqlx::query("SELECT * FROM decision ORDER BY seen_at DESC, rowid DESC LIMIT $1").bind(limit)
+        }
+        DecisionsAbout::One(id) => {
+            sqlx::query("SELECT * FROM decision WHERE id = $2 LIMIT $1").bind(limit).bind(id.as_str())
+        }
+        DecisionsAbout::Event(id) => sqlx::query(
+            "SELECT * FROM decision WHERE id IN (SELECT decision FROM decision_event WHERE event = $2)
+             ORDER BY seen_at DESC, rowid DESC LIMIT $1",
+        )
+        .bind(limit)
+        .bind(id.as_str()),
+        DecisionsAbout::Image { image, entry } => sqlx::query(
+            "SELECT * FROM decision WHERE image = $2 OR entry = $3 ORDER BY seen_at DESC, rowid DESC LIMIT $1",
+        )
+        .bind(limit)
+        .bind(image.as_str())
+        .bind(entry.as_str()),
+        DecisionsAbout::Updates { image, entry } => sqlx::query(
+            "SELECT * FROM decision WHERE (image = $2 OR entry = $3) AND commit_id IS NOT NULL
+             ORDER BY seen_at DESC, rowid DESC LIMIT $1",
+        )
+        .bind(limit)
+        .bind(image.as_str())
+        .bind(entry.as_str()),
     };
-    let rows = sqlx::query(
-        "SELECT * FROM decision WHERE ($1 IS NULL OR id IN (SELECT decision FROM decision_event WHERE event = $1))
-           AND ($2 IS NULL OR image = $2 OR entry = $3)
-         ORDER BY seen_at DESC, rowid DESC LIMIT $4",
-    )
-    .bind(event)
-    .bind(image)
-    .bind(entry)
-    .bind(limit)
-    .fetch_all(c)
-    .await?;
+    let rows = query.fetch_all(c).await?;
     let record = |row: &SqliteRow| {
         Ok(DecisionRecord {
             id: parsed(row, "id")?,
@@ -239,4 +252,15 @@ pub(crate) async fn newest(
         })
     };
     rows.iter().map(record).collect()
+}
+
+pub(crate) async fn answered(c: &mut SqliteConnection, id: &DecisionId) -> Result<Vec<EventId>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT e.id FROM decision_event de JOIN event e ON e.id = de.event WHERE de.decision = $1
+         ORDER BY e.received_at, e.rowid",
+    )
+    .bind(id.as_str())
+    .fetch_all(c)
+    .await?;
+    rows.iter().map(|row| parsed(row, "id")).collect()
 }

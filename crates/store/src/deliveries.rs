@@ -1,18 +1,23 @@
-//! Deliveries and their events.
+//! Deliveries: stored once each, shown, and emptied in time.
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-use tagboat_model::{Event, EventId, Trust};
-use tagboat_ports::{DeliveryRecord, EventRecord, NewDelivery, NewEvent, Stored, Work};
+use tagboat_model::{DeliveryId, EventId, ReceiverName, Timestamp};
+use tagboat_ports::{DeliveryRecord, NewDelivery, Stored, StoredDelivery};
 
 use crate::{
-    branches, observations,
-    rows::{branch_key, json, optional, parsed, time, to_json},
+    events,
+    rows::{json, parsed, time, to_json},
 };
+
+/// Deliveries that one operation empties; others wait for the writer meanwhile.
+const MOST_PRUNED: u32 = 1000;
+/// And bytes of their bodies, beyond which it stops.
+const MOST_BYTES_PRUNED: i64 = 16 * 1024 * 1024;
 
 pub(crate) async fn accept(c: &mut SqliteConnection, delivery: &NewDelivery) -> Result<Stored, sqlx::Error> {
     let inserted = sqlx::query(
-        "INSERT INTO delivery (id, tenant, receiver, delivery_key, verdict, reasons, body, received_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, receiver, delivery_key) DO NOTHING",
+        "INSERT INTO delivery (id, tenant, receiver, delivery_key, verdict, reasons, body, received_at, kind, trust, headers, body_hash, once)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
     )
     .bind(delivery.id.as_str())
     .bind(delivery.tenant.as_str())
@@ -22,153 +27,154 @@ pub(crate) async fn accept(c: &mut SqliteConnection, delivery: &NewDelivery) -> 
     .bind(to_json(&delivery.reasons)?)
     .bind(&delivery.body)
     .bind(delivery.received_at.0)
+    .bind(&delivery.kind)
+    .bind(to_json(&delivery.trust)?)
+    .bind(to_json(&delivery.headers)?)
+    .bind(&delivery.body_hash)
+    .bind(&delivery.once)
     .execute(&mut *c)
     .await?;
     if inserted.rows_affected() == 0 {
-        return Ok(Stored::Duplicate);
+        return repeated(c, delivery).await;
     }
     let mut stored = Vec::new();
     for event in &delivery.events {
-        stored.push((event.id.clone(), accept_event(c, delivery, event).await?));
+        stored.push((event.id.clone(), events::accept(c, delivery, event).await?));
     }
     Ok(Stored::New(stored))
 }
 
-/// Store an event and mark dirty the branches that are interested. Returns how many.
-async fn accept_event(
-    c: &mut SqliteConnection,
-    delivery: &NewDelivery,
-    event: &NewEvent,
-) -> Result<usize, sqlx::Error> {
-    let Event::ImagePushed(pushed) = &event.event;
-    sqlx::query(
-        "INSERT INTO event (id, delivery, tenant, image, tag, claimed_digest, trust, received_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+/// What was stored before, under the same key or as the same thing under another. Of a body without a hash that was taken
+/// away nothing can be said against it.
+async fn repeated(c: &mut SqliteConnection, delivery: &NewDelivery) -> Result<Stored, sqlx::Error> {
+    let earlier = sqlx::query(
+        "SELECT id, CASE WHEN body_hash <> '' THEN body_hash = $4 WHEN body_pruned THEN 1 ELSE body = $5 END AS same_body
+         FROM delivery WHERE tenant = $1 AND receiver = $2 AND (delivery_key = $3 OR once = $6)
+         ORDER BY delivery_key = $3 DESC LIMIT 1",
     )
-    .bind(event.id.as_str())
-    .bind(delivery.id.as_str())
     .bind(delivery.tenant.as_str())
-    .bind(pushed.image.to_string())
-    .bind(pushed.tag.as_str())
-    .bind(pushed.claimed_digest.as_ref().map(|digest| digest.as_str()))
-    .bind(to_json(&event.trust)?)
-    .bind(delivery.received_at.0)
-    .execute(&mut *c)
+    .bind(delivery.receiver.as_str())
+    .bind(&delivery.key)
+    .bind(&delivery.body_hash)
+    .bind(&delivery.body)
+    .bind(&delivery.once)
+    .fetch_one(&mut *c)
     .await?;
-    if event.trust >= Trust::Signed {
-        let digest = pushed.claimed_digest.as_ref();
-        let (tenant, at) = (&delivery.tenant, delivery.received_at);
-        observations::announce(c, tenant, &pushed.image, &pushed.tag, digest, at).await?;
+    let (id, same_body): (String, bool) = (earlier.try_get("id")?, earlier.try_get("same_body")?);
+    let rows = sqlx::query("SELECT id FROM event WHERE delivery = $1 ORDER BY rowid").bind(id);
+    let rows = rows.fetch_all(&mut *c).await?;
+    let events = rows.iter().map(|row| parsed(row, "id")).collect::<Result<Vec<EventId>, sqlx::Error>>()?;
+    // Equal bodies are read to equal events, unless the receiver was configured anew in between.
+    if delivery.acts_again && same_body && events.len() == delivery.events.len() {
+        for (id, event) in events.iter().zip(&delivery.events) {
+            events::cause_again(c, delivery, event, id).await?;
+        }
     }
-    let interested = sqlx::query("SELECT tenant, repository, branch FROM interest WHERE tenant = $1 AND image = $2")
-        .bind(delivery.tenant.as_str())
-        .bind(pushed.image.to_string())
-        .fetch_all(&mut *c)
-        .await?;
-    for row in &interested {
-        let key = branch_key(row)?;
-        let sequence = branches::mark_dirty(c, &key, delivery.received_at).await?;
-        sqlx::query(
-            "INSERT INTO event_branch (event, tenant, repository, branch, sequence) VALUES ($1, $2, $3, $4, $5)",
-        )
-        .bind(event.id.as_str())
-        .bind(key.tenant.as_str())
-        .bind(key.repository.as_str())
-        .bind(key.branch.as_str())
-        .bind(sequence)
-        .execute(&mut *c)
-        .await?;
-    }
-    Ok(interested.len())
+    Ok(Stored::Duplicate { events, same_body })
 }
 
-pub(crate) async fn pending(c: &mut SqliteConnection, work: &Work) -> Result<Vec<EventRecord>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT e.*, d.receiver FROM event e JOIN delivery d ON d.id = e.delivery
-           JOIN event_branch eb ON eb.event = e.id
-           JOIN branch b ON b.tenant = eb.tenant AND b.repository = eb.repository AND b.branch = eb.branch
-         WHERE eb.tenant = $1 AND eb.repository = $2 AND eb.branch = $3 AND eb.sequence > b.served AND eb.sequence <= $4
-         ORDER BY eb.sequence",
-    )
-    .bind(work.key.tenant.as_str())
-    .bind(work.key.repository.as_str())
-    .bind(work.key.branch.as_str())
-    .bind(work.sequence)
-    .fetch_all(&mut *c)
-    .await?;
-    rows.iter().map(event_record).collect()
-}
-
-pub(crate) async fn newest(c: &mut SqliteConnection, limit: u32) -> Result<Vec<DeliveryRecord>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT id, receiver, verdict, reasons, received_at FROM delivery ORDER BY received_at DESC, id DESC LIMIT $1",
-    )
-    .bind(limit)
-    .fetch_all(c)
-    .await?;
-    let record = |row: &SqliteRow| {
-        Ok(DeliveryRecord {
-            id: parsed(row, "id")?,
-            receiver: parsed(row, "receiver")?,
-            verdict: row.try_get("verdict")?,
-            reasons: json(row, "reasons")?,
-            received_at: time(row, "received_at")?,
-        })
+/// What is shown of every delivery, with further columns and which ones. One of before its trust was written down has that
+/// of its events; where there are none, no sender proved less than this then.
+macro_rules! select {
+    ($columns:literal, $which:literal) => {
+        sqlx::query(concat!(
+            "SELECT d.id, d.tenant, d.receiver, d.kind, d.verdict, d.reasons, d.received_at,
+               COALESCE(d.trust, (SELECT e.trust FROM event e WHERE e.delivery = d.id LIMIT 1), '\"token\"') AS trust",
+            $columns,
+            " FROM delivery d ",
+            $which
+        ))
     };
-    rows.iter().map(record).collect()
 }
 
-pub(crate) async fn events(c: &mut SqliteConnection, limit: u32) -> Result<Vec<EventRecord>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT e.*, d.receiver FROM event e JOIN delivery d ON d.id = e.delivery
-         ORDER BY e.received_at DESC, e.id DESC LIMIT $1",
-    )
-    .bind(limit)
-    .fetch_all(&mut *c)
-    .await?;
-    let mut records = Vec::new();
-    for row in &rows {
-        records.push(with_branches(c, event_record(row)?).await?);
-    }
-    Ok(records)
+pub(crate) async fn newest(
+    c: &mut SqliteConnection,
+    receiver: Option<&ReceiverName>,
+    limit: u32,
+) -> Result<Vec<DeliveryRecord>, sqlx::Error> {
+    let query = match receiver {
+        Some(receiver) => select!("", "WHERE d.receiver = $2 ORDER BY d.received_at DESC, d.id DESC LIMIT $1")
+            .bind(limit)
+            .bind(receiver.as_str()),
+        None => select!("", "ORDER BY d.received_at DESC, d.id DESC LIMIT $1").bind(limit),
+    };
+    query.fetch_all(c).await?.iter().map(record).collect()
 }
 
-pub(crate) async fn event(c: &mut SqliteConnection, id: &EventId) -> Result<Option<EventRecord>, sqlx::Error> {
-    let row = sqlx::query("SELECT e.*, d.receiver FROM event e JOIN delivery d ON d.id = e.delivery WHERE e.id = $1")
+pub(crate) async fn one(c: &mut SqliteConnection, id: &DeliveryId) -> Result<Option<StoredDelivery>, sqlx::Error> {
+    let row = select!(", d.delivery_key, d.headers, d.body, d.body_pruned", "WHERE d.id = $1")
         .bind(id.as_str())
         .fetch_optional(&mut *c)
         .await?;
-    match row {
-        Some(row) => Ok(Some(with_branches(c, event_record(&row)?).await?)),
-        None => Ok(None),
-    }
+    let Some(row) = row else { return Ok(None) };
+    let is_pruned: bool = row.try_get("body_pruned")?;
+    let body: Vec<u8> = row.try_get("body")?;
+    Ok(Some(StoredDelivery {
+        record: record(&row)?,
+        key: row.try_get("delivery_key")?,
+        headers: json(&row, "headers")?,
+        body: (!is_pruned).then_some(body),
+        events: events::of_delivery(c, id).await?,
+    }))
 }
 
-async fn with_branches(c: &mut SqliteConnection, mut record: EventRecord) -> Result<EventRecord, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT eb.tenant, eb.repository, eb.branch, eb.sequence <= b.served AS is_served FROM event_branch eb
-           JOIN branch b ON b.tenant = eb.tenant AND b.repository = eb.repository AND b.branch = eb.branch
-         WHERE eb.event = $1 ORDER BY eb.repository, eb.branch",
+fn record(row: &SqliteRow) -> Result<DeliveryRecord, sqlx::Error> {
+    Ok(DeliveryRecord {
+        id: parsed(row, "id")?,
+        tenant: parsed(row, "tenant")?,
+        receiver: parsed(row, "receiver")?,
+        kind: row.try_get("kind")?,
+        trust: json(row, "trust")?,
+        verdict: row.try_get("verdict")?,
+        reasons: json(row, "reasons")?,
+        received_at: time(row, "received_at")?,
+    })
+}
+
+/// Of the oldest deliveries, those that are to lose headers and body next: the last of them, by its time and id. Reads no
+/// bodies: their lengths stand in the index.
+pub(crate) async fn last_to_prune(
+    c: &mut SqliteConnection,
+    before: Timestamp,
+    most_bytes: u64,
+) -> Result<Option<(Timestamp, String)>, sqlx::Error> {
+    let most_bytes = i64::try_from(most_bytes).unwrap_or(i64::MAX);
+    let all = sqlx::query("SELECT COALESCE(SUM(length(body)), 0) AS bytes FROM delivery WHERE body_pruned = 0")
+        .fetch_one(&mut *c)
+        .await?;
+    let all: i64 = all.try_get("bytes")?;
+    let oldest = sqlx::query(
+        "SELECT id, received_at, length(body) AS bytes FROM delivery WHERE body_pruned = 0
+         ORDER BY received_at, id LIMIT $1",
     )
-    .bind(record.id.as_str())
+    .bind(MOST_PRUNED)
     .fetch_all(c)
     .await?;
-    for row in &rows {
-        record.branches.push((branch_key(row)?, row.try_get("is_served")?));
+    let (mut last, mut taken) = (None, 0);
+    for row in &oldest {
+        let received_at = time(row, "received_at")?;
+        let stays = received_at >= before && all - taken <= most_bytes;
+        if stays || taken >= MOST_BYTES_PRUNED {
+            break;
+        }
+        taken += row.try_get::<i64, _>("bytes")?;
+        last = Some((received_at, row.try_get("id")?));
     }
-    Ok(record)
+    Ok(last)
 }
 
-fn event_record(row: &SqliteRow) -> Result<EventRecord, sqlx::Error> {
-    Ok(EventRecord {
-        id: parsed(row, "id")?,
-        delivery: parsed(row, "delivery")?,
-        receiver: parsed(row, "receiver")?,
-        image: parsed(row, "image")?,
-        tag: parsed(row, "tag")?,
-        claimed_digest: optional(row, "claimed_digest")?,
-        trust: json::<Trust>(row, "trust")?,
-        received_at: time(row, "received_at")?,
-        branches: Vec::new(),
-    })
+/// Take away headers and bodies up to this delivery. Returns of how many.
+pub(crate) async fn prune(
+    c: &mut SqliteConnection,
+    (received_at, id): &(Timestamp, String),
+) -> Result<u64, sqlx::Error> {
+    let emptied = sqlx::query(
+        "UPDATE delivery SET body = x'', headers = '[]', body_pruned = 1
+         WHERE body_pruned = 0 AND (received_at, id) <= ($1, $2)",
+    )
+    .bind(received_at.0)
+    .bind(id)
+    .execute(c)
+    .await?;
+    Ok(emptied.rows_affected())
 }

@@ -7,7 +7,9 @@
 mod branches;
 mod decisions;
 mod deliveries;
+mod events;
 mod files;
+mod interests;
 mod observations;
 mod rows;
 mod schema;
@@ -20,11 +22,14 @@ use sqlx::{
     ConnectOptions as _,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
 };
-use tagboat_model::{BranchKey, Duration, EventId, ImageName, RepositoryName, Tag, TenantName, Timestamp};
+use tagboat_model::{
+    BranchKey, DecisionId, DeliveryId, Duration, EventId, ImageName, ReceiverName, RepositoryName, Tag, TenantName,
+    Timestamp,
+};
 use tagboat_ports::{
     Announcement, BlobId, BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, FileMemory, Finish,
     Interest, NewDelivery, Observation, ObservedTag, PendingChange, Recorded, RememberedFile, Settle, Settled,
-    Sighting, Store, StoreError, Stored, TagMemory, ToRecord, Work,
+    Sighting, Store, StoreError, Stored, StoredDelivery, TagMemory, ToRecord, Work,
 };
 use tokio::sync::Notify;
 
@@ -80,16 +85,32 @@ impl SqliteStore {
 /// An operation on the writer's connection: `self.write("…", move |c| Box::pin(async move { … }))` in short.
 macro_rules! write {
     ($store:expr, $operation:literal, $work:expr) => {
-        $store.writer.write($operation, move |connection| Box::pin(async move { $work(connection).await })).await
+        write!($store, $operation, 1, $work)
+    };
+    ($store:expr, $operation:literal, $rows:expr, $work:expr) => {
+        $store.writer.write($operation, $rows, move |connection| Box::pin(async move { $work(connection).await })).await
     };
 }
 
 #[async_trait]
 impl Store for SqliteStore {
     async fn accept(&self, delivery: NewDelivery) -> Result<Stored, StoreError> {
-        let stored = write!(self, "store a delivery", async |c| deliveries::accept(c, &delivery).await)?;
+        let rows = 1 + delivery.events.len();
+        let stored = write!(self, "store a delivery", rows, async |c| deliveries::accept(c, &delivery).await)?;
         self.changed.notify_one();
         Ok(stored)
+    }
+
+    async fn images_of_interest(&self, tenant: &TenantName) -> Result<Vec<ImageName>, StoreError> {
+        self.read("read images of interest", async |c| interests::images(c, tenant).await).await
+    }
+
+    /// Some at a time, so that whoever writes meanwhile does not wait long: nothing is left when none were pruned.
+    async fn prune_deliveries(&self, before: Timestamp, most_bytes: u64) -> Result<u64, StoreError> {
+        let operation = "look for deliveries to prune";
+        let last = self.read(operation, async |c| deliveries::last_to_prune(c, before, most_bytes).await).await?;
+        let Some(last) = last else { return Ok(0) };
+        write!(self, "prune deliveries", async |c| deliveries::prune(c, &last).await)
     }
 
     async fn release_orphans(&self) -> Result<(), StoreError> {
@@ -124,7 +145,7 @@ impl Store for SqliteStore {
     }
 
     async fn pending_events(&self, work: &Work) -> Result<Vec<EventRecord>, StoreError> {
-        self.read("read pending events", async |c| deliveries::pending(c, work).await).await
+        self.read("read pending events", async |c| events::pending(c, work).await).await
     }
 
     async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError> {
@@ -134,11 +155,11 @@ impl Store for SqliteStore {
 
     async fn set_interests(&self, work: &Work, images: &[(ImageName, String)]) -> Result<(), StoreError> {
         let (work, images) = (work.clone(), images.to_vec());
-        write!(self, "write interests", async |c| branches::set_interests(c, &work, &images).await)
+        write!(self, "write interests", async |c| interests::set(c, &work, &images).await)
     }
 
     async fn interests(&self, key: &BranchKey) -> Result<Vec<Interest>, StoreError> {
-        self.read("read interests", async |c| branches::interests(c, key).await).await
+        self.read("read interests", async |c| interests::of(c, key).await).await
     }
 
     async fn own_commits(&self, tenant: &TenantName, commits: &[String]) -> Result<Vec<String>, StoreError> {
@@ -158,7 +179,7 @@ impl Store for SqliteStore {
         let (key, settled) = (key.clone(), settled.clone());
         write!(self, "settle changes", async |c: &mut sqlx::SqliteConnection| {
             decisions::settle(c, &key, &settled, now).await?;
-            branches::note_listed(c, &key, &settled.listed).await
+            interests::note_landed(c, &key, &settled.listed).await
         })
     }
 
@@ -178,20 +199,28 @@ impl Store for SqliteStore {
         write!(self, "answer", async |c: &mut sqlx::SqliteConnection| branches::ping(c).await)
     }
 
-    async fn deliveries(&self, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
-        self.read("read deliveries", async |c| deliveries::newest(c, limit).await).await
+    async fn deliveries(&self, receiver: Option<&ReceiverName>, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
+        self.read("read deliveries", async |c| deliveries::newest(c, receiver, limit).await).await
+    }
+
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<StoredDelivery>, StoreError> {
+        self.read("read a delivery", async |c| deliveries::one(c, id).await).await
     }
 
     async fn events(&self, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
-        self.read("read events", async |c| deliveries::events(c, limit).await).await
+        self.read("read events", async |c| events::newest(c, limit).await).await
     }
 
     async fn event(&self, id: &EventId) -> Result<Option<EventRecord>, StoreError> {
-        self.read("read an event", async |c| deliveries::event(c, id).await).await
+        self.read("read an event", async |c| events::one(c, id).await).await
     }
 
     async fn decisions(&self, about: &DecisionsAbout, limit: u32) -> Result<Vec<DecisionRecord>, StoreError> {
         self.read("read decisions", async |c| decisions::newest(c, about, limit).await).await
+    }
+
+    async fn answered(&self, decision: &DecisionId) -> Result<Vec<EventId>, StoreError> {
+        self.read("read what a decision answers", async |c| decisions::answered(c, decision).await).await
     }
 
     async fn branches(&self) -> Result<Vec<BranchState>, StoreError> {

@@ -1,7 +1,8 @@
 //! What is remembered of tags.
 
+use sha2::{Digest as _, Sha256};
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-use tagboat_model::{ImageName, Tag, TenantName, Timestamp};
+use tagboat_model::{ImageName, ImagePushed, Tag, TenantName, Timestamp};
 use tagboat_ports::{Announcement, Observation, ObservedTag, Sighting};
 
 use crate::rows::{json, parsed, time, to_json};
@@ -104,23 +105,26 @@ pub(crate) async fn sightings(
     rows.fetch_all(c).await?.iter().map(sighting).collect::<Result<_, _>>().map(Some)
 }
 
-/// An announcement without digest is written with an empty one: the key that finds repetitions must not be null.
+/// A push announces when CI itself says what it built. An announcement without digest is written with an empty one: the
+/// key that finds repetitions must not be null.
 pub(crate) async fn announce(
     c: &mut SqliteConnection,
     tenant: &TenantName,
-    image: &ImageName,
-    tag: &Tag,
-    digest: Option<&tagboat_model::Digest>,
+    pushed: &ImagePushed,
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
+    let Some(source) = &pushed.source else { return Ok(()) };
     about(
-        "INSERT INTO announcement (tenant, image, tag, digest, announced_at) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
+        "INSERT INTO announced (tenant, image, tag, digest, announced_at, source, origin)
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT DO NOTHING",
         tenant,
-        image,
+        &pushed.image,
     )
-    .bind(tag.as_str())
-    .bind(digest.map_or("", |digest| digest.as_str()))
+    .bind(pushed.tag.as_str())
+    .bind(pushed.claimed_digest.as_ref().map_or("", |digest| digest.as_str()))
     .bind(now.0)
+    .bind(to_json(source)?)
+    .bind(hash(&source.origin()))
     .execute(c)
     .await
     .map(|_| ())
@@ -131,7 +135,7 @@ pub(crate) async fn announcements(
     tenant: &TenantName,
     image: &ImageName,
 ) -> Result<Vec<Announcement>, sqlx::Error> {
-    let rows = about("SELECT * FROM announcement WHERE tenant = $1 AND image = $2 ORDER BY place", tenant, image);
+    let rows = about("SELECT * FROM announced WHERE tenant = $1 AND image = $2 ORDER BY place", tenant, image);
     let announcement = |row: &SqliteRow| {
         let digest: &str = row.try_get("digest")?;
         let digest = if digest.is_empty() { None } else { Some(parsed(row, "digest")?) };
@@ -141,9 +145,14 @@ pub(crate) async fn announcements(
             digest,
             place: place.unsigned_abs(),
             at: time(row, "announced_at")?,
+            source: json(row, "source")?,
         })
     };
     rows.fetch_all(c).await?.iter().map(announcement).collect()
+}
+
+fn hash(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Binds tenant and image as `$1` and `$2`.

@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 /// Number, name, forward, back.
-const STEPS: [(i64, &str, &str, &str); 3] = [
+const STEPS: [(i64, &str, &str, &str); 4] = [
     (
         1,
         "start",
@@ -26,6 +26,12 @@ const STEPS: [(i64, &str, &str, &str); 3] = [
         "files",
         include_str!("../../../migrations/sqlite/0003_files.up.sql"),
         include_str!("../../../migrations/sqlite/0003_files.down.sql"),
+    ),
+    (
+        4,
+        "senders",
+        include_str!("../../../migrations/sqlite/0004_senders.up.sql"),
+        include_str!("../../../migrations/sqlite/0004_senders.down.sql"),
     ),
 ];
 
@@ -54,10 +60,12 @@ pub(crate) async fn bring_up_to_date(connection: &mut SqliteConnection) -> Resul
 mod tests {
     use super::*;
 
-    use sqlx::{ConnectOptions as _, sqlite::SqliteConnectOptions};
+    use sqlx::{ConnectOptions as _, Row as _, sqlite::SqliteConnectOptions};
+    use tagboat_model::{Event, ImagePushed, Source, Timestamp, Trust};
+    use tagboat_ports::Stored;
 
     /// Rows for the tables as each step leaves them.
-    const ROWS: [&str; 3] = ["
+    const ROWS: [&str; 4] = ["
         INSERT INTO delivery VALUES ('d', 'default', 'registry', 'k', 'accepted', '[]', x'00', 1);
         INSERT INTO event VALUES ('e', 'd', 'default', 'r.example/a', '1', NULL, '\"signed\"', 1);
         INSERT INTO branch (tenant, repository, branch) VALUES ('default', 'config', 'main');
@@ -74,7 +82,22 @@ mod tests {
         INSERT INTO reading VALUES ('default', 'r.example/b', '1', '{}', NULL, 1, '[]', 1);
         UPDATE branch SET wake_at = 1;
         INSERT INTO interest VALUES ('default', 'config', 'main', 'r.example/a', 1, 1, 'r');", "
-        INSERT INTO file_memory VALUES ('default', 'config', x'00', 'yaml', 'f', 1, x'');"];
+        INSERT INTO file_memory VALUES ('default', 'config', x'00', 'yaml', 'f', 1, x'');", "
+        INSERT INTO delivery (id, tenant, receiver, delivery_key, verdict, reasons, body, received_at, kind, trust, headers, body_hash)
+            VALUES ('d', 'default', 'registry', 'k', 'accepted', '[]', x'00', 1, 'quay', '\"url\"', '[]', 'h');
+        INSERT INTO delivery (id, tenant, receiver, delivery_key, verdict, reasons, body, received_at, body_pruned)
+            VALUES ('p', 'default', 'registry', 'l', 'accepted', '[]', x'', 1, 1);
+        INSERT INTO event VALUES ('e', 'd', 'default', '', '', NULL, '\"signed\"', 1, '{\"kind\":\"buildFinished\"}');
+        INSERT INTO event VALUES ('f', 'd', 'default', 'r.example/a', '1', NULL, '\"url\"', 1, '{}');
+        INSERT INTO event VALUES ('g', 'd', 'default', 'r.example/a', '1', NULL, '\"token\"', 1, '{}');
+        INSERT INTO branch (tenant, repository, branch) VALUES ('default', 'config', 'main');
+        INSERT INTO event_branch VALUES ('e', 'default', 'config', 'main', 1, 1);
+        INSERT INTO gathering VALUES (1, 'default', 'config', 'main', 1, x'00');
+        INSERT INTO decision (id, tenant, repository, branch, head, decided_at, seen_at, image, entry, decision, gathering)
+            VALUES ('x', 'default', 'config', 'main', 'h', 1, 1, 'r.example/a', 'a', '{}', 1);
+        INSERT INTO decision_event VALUES ('x', 'f');
+        INSERT INTO announced VALUES (1, 'default', 'r.example/a', '1', '', 1, '{\"run\":\"7\"}', 'o');
+        INSERT INTO interest VALUES ('default', 'config', 'main', 'r.example/b', 1, 1, 'r', 1);"];
 
     async fn memory() -> SqliteConnection {
         "sqlite::memory:".parse::<SqliteConnectOptions>().unwrap().foreign_keys(true).connect().await.unwrap()
@@ -104,6 +127,112 @@ mod tests {
         let known = crate::observations::of(&mut connection, &"default".parse().unwrap(), &image).await.unwrap();
         assert!(known.len() == 1 && !known[0].manifest.is_complete(), "it is read again before it is relied on");
         assert_eq!((known[0].tag.as_str(), known[0].since.0), ("1", 5));
+    }
+
+    /// As the program of the third step stored it: signed, by a token, and with nothing to act on.
+    const DELIVERIES_OF_BEFORE: &str = "
+        INSERT INTO delivery VALUES ('s', 'default', 'ci', 's', 'accepted', '[]', x'7b7d', 1);
+        INSERT INTO event VALUES ('es', 's', 'default', 'r.example/a', '1', 'sha256:DIGEST', '\"signed\"', 1);
+        INSERT INTO announcement VALUES (1, 'default', 'r.example/a', '1', '', 1);
+        INSERT INTO delivery VALUES ('t', 'default', 'registry', 't', 'accepted', '[]', x'7b7d', 2);
+        INSERT INTO event VALUES ('et', 't', 'default', 'r.example/a', '2', NULL, '\"token\"', 2);
+        INSERT INTO delivery VALUES ('u', 'default', 'ci', 'u', 'ignored', '[\"a reason\"]', x'7b7d', 3);";
+
+    fn repeated(key: &str, receiver: &str, body: &[u8]) -> tagboat_ports::NewDelivery {
+        tagboat_ports::NewDelivery {
+            id: "again".parse().unwrap(),
+            tenant: "default".parse().unwrap(),
+            receiver: receiver.parse().unwrap(),
+            kind: "generic".to_owned(),
+            trust: Trust::Signed,
+            key: key.to_owned(),
+            once: None,
+            acts_again: false,
+            verdict: "accepted".to_owned(),
+            reasons: Vec::new(),
+            headers: Vec::new(),
+            body: body.to_vec(),
+            body_hash: "a hash".to_owned(),
+            received_at: Timestamp(9),
+            events: Vec::new(),
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_the_fourth_step_is_known_after_it() {
+        use crate::{deliveries, events, observations};
+        let mut connection = memory().await;
+        let c = &mut connection;
+        migrator().run_to(3, &mut *c).await.unwrap();
+        let digest = format!("sha256:{}", "a".repeat(64));
+        let old = DELIVERIES_OF_BEFORE.replace("sha256:DIGEST", &digest);
+        sqlx::raw_sql(sqlx::AssertSqlSafe(old)).execute(&mut *c).await.unwrap();
+        bring_up_to_date(c).await.unwrap();
+
+        let shown = deliveries::newest(c, None, 10).await.unwrap();
+        let shown: Vec<_> = shown.iter().map(|it| (it.id.as_str(), it.kind.as_str(), it.trust)).collect();
+        assert_eq!(shown, [("u", "", Trust::Token), ("t", "", Trust::Token), ("s", "", Trust::Signed)]);
+        let one = deliveries::one(c, &"s".parse().unwrap()).await.unwrap().unwrap();
+        assert_eq!((one.headers.len(), one.body.as_deref(), one.events.len()), (0, Some(&b"{}"[..]), 1));
+        let event = events::one(c, &"es".parse().unwrap()).await.unwrap().unwrap().event;
+        let image: tagboat_model::ImageName = "r.example/a".parse().unwrap();
+        let pushed = ImagePushed::new(image.clone(), "1".parse().unwrap(), Some(digest.parse().unwrap()));
+        assert_eq!(event, Event::ImagePushed(pushed));
+        let announced = observations::announcements(c, &"default".parse().unwrap(), &image).await.unwrap();
+        assert_eq!((announced.len(), &announced[0].source), (1, &Source::default()));
+
+        let same = |events: &[&str], same_body| Stored::Duplicate {
+            events: events.iter().map(|id| id.parse().unwrap()).collect(),
+            same_body,
+        };
+        assert_eq!(deliveries::accept(c, &repeated("s", "ci", b"{}")).await.unwrap(), same(&["es"], true));
+        assert_eq!(deliveries::accept(c, &repeated("u", "ci", b"[]")).await.unwrap(), same(&[], false));
+        let last = deliveries::last_to_prune(c, Timestamp(2), 100).await.unwrap();
+        assert_eq!(last, Some((Timestamp(1), "s".to_owned())));
+        assert_eq!(deliveries::prune(c, &last.unwrap()).await.unwrap(), 1);
+        let later = deliveries::accept(c, &repeated("s", "ci", b"[]")).await.unwrap();
+        assert_eq!(later, same(&["es"], true), "there is nothing left to compare");
+    }
+
+    #[tokio::test]
+    async fn the_fourth_step_back_leaves_what_the_program_before_can_read() {
+        let mut connection = memory().await;
+        bring_up_to_date(&mut connection).await.unwrap();
+        sqlx::raw_sql(ROWS[3]).execute(&mut connection).await.unwrap();
+        migrator().undo(&mut connection, 3).await.unwrap();
+        let left = sqlx::query("SELECT id FROM event").fetch_all(&mut connection).await.unwrap();
+        let left: Vec<String> = left.iter().map(|row| row.try_get("id").unwrap()).collect();
+        assert_eq!(left, ["g"]);
+        for table in ["SELECT * FROM event_branch", "SELECT * FROM decision_event"] {
+            assert!(sqlx::query(table).fetch_all(&mut connection).await.unwrap().is_empty(), "{table}");
+        }
+    }
+
+    /// Deliveries may be many and their bodies large.
+    #[tokio::test]
+    async fn what_is_asked_of_many_deliveries_is_answered_from_indexes() {
+        let mut connection = memory().await;
+        bring_up_to_date(&mut connection).await.unwrap();
+        for (query, index) in [
+            ("SELECT SUM(length(body)) FROM delivery WHERE body_pruned = 0", "delivery_with_body"),
+            (
+                "SELECT id, length(body) FROM delivery WHERE body_pruned = 0 ORDER BY received_at, id LIMIT 9",
+                "delivery_with_body",
+            ),
+            (
+                "UPDATE delivery SET body_pruned = 1 WHERE body_pruned = 0 AND (received_at, id) <= (1, 'a')",
+                "delivery_with_body",
+            ),
+            (
+                "SELECT id FROM delivery WHERE receiver = 'a' ORDER BY received_at DESC, id DESC LIMIT 9",
+                "delivery_by_receiver",
+            ),
+        ] {
+            let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
+            let plan = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();
+            let steps: Vec<String> = plan.iter().map(|row| row.try_get("detail").unwrap()).collect();
+            assert!(steps[0].contains(index), "{query}: {steps:?}");
+        }
     }
 
     #[tokio::test]

@@ -7,14 +7,20 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::schema;
 
-/// Operations that share one transaction at most; bounds how long the first of them waits.
+/// Rows, about, that operations of one transaction write together at most; bounds how long the first of them waits. One that
+/// writes more is alone.
 const MOST_IN_A_GROUP: usize = 256;
 /// Operations that may wait; beyond it callers wait before they are queued.
 const QUEUE: usize = 1024;
 
+struct Operation {
+    /// Rows that it writes, about.
+    weight: usize,
+    run: Run,
+}
 /// Runs one operation (or, without a connection, does not) and returns whether it was done and how to answer its
 /// caller once it is known whether the commit came about.
-type Operation = Box<dyn for<'c> FnOnce(Option<&'c mut SqliteConnection>) -> BoxFuture<'c, (bool, Answer)> + Send>;
+type Run = Box<dyn for<'c> FnOnce(Option<&'c mut SqliteConnection>) -> BoxFuture<'c, (bool, Answer)> + Send>;
 type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 
 pub(crate) struct Writer {
@@ -31,15 +37,16 @@ impl Writer {
         Ok(Self { queue })
     }
 
-    /// Run `work` in the next group and return when it is durable.
+    /// Run `work`, which writes about so many rows, in the next group and return when it is durable.
     pub(crate) async fn write<T: Send + 'static>(
         &self,
         operation: &'static str,
+        weight: usize,
         work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let failed = |source| StoreError { operation, source };
         let (reply, answer) = oneshot::channel();
-        let boxed: Operation = Box::new(move |connection| {
+        let run: Run = Box::new(move |connection| {
             Box::pin(async move {
                 let result = match connection {
                     Some(connection) => work(connection).await,
@@ -56,7 +63,7 @@ impl Writer {
                 (done, answer)
             })
         });
-        self.queue.send(boxed).await.map_err(|_| failed("the writer has ended".into()))?;
+        self.queue.send(Operation { weight, run }).await.map_err(|_| failed("the writer has ended".into()))?;
         let result: Result<T, Box<dyn std::error::Error + Send + Sync>> =
             answer.await.map_err(|_| failed("the writer has ended".into()))?;
         result.map_err(failed)
@@ -64,11 +71,25 @@ impl Writer {
 }
 
 async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Operation>) {
-    while let Some(first) = waiting.recv().await {
+    // One that would make a group too heavy begins the next.
+    let mut left = None;
+    loop {
+        let first = match left.take() {
+            Some(first) => first,
+            None => match waiting.recv().await {
+                Some(first) => first,
+                None => return,
+            },
+        };
+        let mut weight = first.weight;
         let mut group = vec![first];
-        while group.len() < MOST_IN_A_GROUP {
+        while weight < MOST_IN_A_GROUP && left.is_none() {
             match waiting.try_recv() {
-                Ok(next) => group.push(next),
+                Ok(next) if weight + next.weight > MOST_IN_A_GROUP => left = Some(next),
+                Ok(next) => {
+                    weight += next.weight;
+                    group.push(next);
+                }
                 Err(_) => break,
             }
         }
@@ -84,14 +105,14 @@ async fn run_group(connection: &mut SqliteConnection, group: Vec<Operation>) -> 
     let mut answers = Vec::with_capacity(group.len());
     if let Err(error) = execute(connection, "BEGIN IMMEDIATE").await {
         for operation in group {
-            answers.push(operation(None).await.1);
+            answers.push((operation.run)(None).await.1);
         }
         return (answers, Err(error));
     }
     for operation in group {
         // Without a savepoint the operation could not be undone alone, so it is not begun.
         let savepoint = execute(connection, "SAVEPOINT one").await.is_ok();
-        let (done, answer) = operation(savepoint.then_some(&mut *connection)).await;
+        let (done, answer) = (operation.run)(savepoint.then_some(&mut *connection)).await;
         answers.push(answer);
         if savepoint && !done {
             let _ = execute(connection, "ROLLBACK TO one").await;

@@ -47,10 +47,16 @@ async fn a_failed_operation_of_a_group_undoes_only_itself() {
         id: id.parse().unwrap(),
         tenant: "default".parse().unwrap(),
         receiver: "registry".parse().unwrap(),
+        kind: "distribution".to_owned(),
+        trust: tagboat_model::Trust::Token,
         key: key.to_owned(),
+        once: None,
+        acts_again: false,
         verdict: "ignored".to_owned(),
         reasons: Vec::new(),
+        headers: Vec::new(),
         body: Vec::new(),
+        body_hash: String::new(),
         received_at: Timestamp(1),
         events: Vec::new(),
     };
@@ -61,5 +67,5 @@ async fn a_failed_operation_of_a_group_undoes_only_itself() {
         store.accept(delivery("c", "3")),
     );
     assert!(a.is_ok() && b.is_err() && c.is_ok());
-    assert_eq!(store.deliveries(10).await.unwrap().len(), 2);
+    assert_eq!(store.deliveries(None, 10).await.unwrap().len(), 2);
 }

@@ -1,8 +1,16 @@
 //! The command line.
 
+mod deliveries;
+mod event;
+mod receivers;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub(crate) use deliveries::{Deliveries, DeliveriesAction, DeliveryShow};
+pub(crate) use event::{Event, EventParse};
+pub(crate) use receivers::Receivers;
 
 /// Joins CI to pull-based GitOps: hears that an image was pushed, decides by policy which environment should
 /// run it, and commits exactly that change to the config repository.
@@ -35,6 +43,13 @@ pub(crate) enum Command {
     /// Work with policies.
     #[command(subcommand)]
     Policy(Policy),
+    /// Work with requests of senders.
+    #[command(subcommand)]
+    Event(Event),
+    /// Show the addresses that senders send to, whole, to be given to them.
+    Receivers(Receivers),
+    /// Show what senders sent, or take it apart again.
+    Deliveries(Deliveries),
     /// Print the JSON schema of a configuration file.
     Schema(Schema),
 }
@@ -79,6 +94,9 @@ pub(crate) struct Demo {
 }
 
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Exit codes: 0 valid, also with warnings of what `serve` would refuse on this machine, 2 not valid."
+)]
 pub(crate) struct Check {
     /// The server file [default: config/tagboat.yaml, if it is there].
     #[arg(long, env = "TAGBOAT_CONFIG")]
@@ -172,8 +190,10 @@ pub(crate) struct References {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "Exit codes: 0 something is known, 3 nothing is, 1 failed, 2 invalid input.")]
 pub(crate) struct Explain {
-    /// An event's id, an image, or the name of an image entry.
+    /// The id of an event (`ev-…`), a delivery (`dl-…`) or a decision (`d-…`, as in the trailer `Tagboat-Decision` of a
+    /// commit), an image, with or without `:TAG`, or the name of an image entry.
     pub(crate) what: String,
     /// The server file, which says where the database is.
     #[arg(long, env = "TAGBOAT_CONFIG", default_value = "config/tagboat.yaml")]

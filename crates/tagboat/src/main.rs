@@ -15,7 +15,7 @@ mod wiring;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Arguments, Command, Policy},
+    cli::{Arguments, Command, Event, Policy},
     exit::{Code, Failure},
 };
 
@@ -45,6 +45,9 @@ async fn run() -> Code {
         Command::References(arguments) => commands::references::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments).await,
         Command::Policy(Policy::Test(arguments)) => commands::policy_test::run(&arguments).await,
+        Command::Event(Event::Parse(arguments)) => commands::event_parse::run(&arguments),
+        Command::Receivers(arguments) => commands::receivers::run(&arguments),
+        Command::Deliveries(arguments) => commands::deliveries::run(&arguments).await,
         Command::Schema(arguments) => commands::schema::run(&arguments),
     };
     match result {

@@ -9,8 +9,8 @@ impl Progress for LogProgress {
     fn step(&self, step: &Step) {
         match step {
             Step::Accepted { receiver, events, .. } => {
-                for (id, image, tag) in events {
-                    tracing::info!(event = %id, %receiver, %image, %tag, "event accepted");
+                for (id, event) in events {
+                    tracing::info!(event = %id, %receiver, what = %event, "event accepted");
                 }
             }
             Step::Ignored { receiver, reasons, .. } => tracing::debug!(%receiver, ?reasons, "delivery ignored"),

@@ -1,19 +1,22 @@
 //! From the server file to running parts: the only place where ports meet their implementations.
 
 mod http;
+mod issuers;
+pub(crate) mod receivers;
+mod refusals;
 pub(crate) mod registries;
 mod repositories;
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use tagboat_engine::{Behaviour, Engine, Ports};
-use tagboat_intake::{Receiver, Sender};
-use tagboat_model::{Duration, ReceiverName};
+use tagboat_model::Duration;
 use tagboat_ports::{Progress, Settle, Store};
-use tagboat_server::{Access, Refusals, Server};
-use tagboat_settings::{ReceiverFile, ReceiverKind, SecretSource, ServerFile, is_loopback};
+use tagboat_server::{Access, ConfigRepositoryAddress, Counts, Room, Server};
+use tagboat_settings::{ConfigRepositoryFile, SecretSource, ServerFile, is_loopback};
 use tagboat_store::SqliteStore;
-use tokio::sync::Semaphore;
+
+pub(crate) use refusals::refusals;
 
 use crate::{
     exit::Failure,
@@ -21,8 +24,10 @@ use crate::{
     system::{RandomIds, SystemClock},
 };
 
-/// Bodies that are read at once; with their largest size it bounds the memory that strangers can take.
-const BODIES_AT_ONCE: usize = 64;
+/// An announcement by CI has a few hundred bytes.
+const LARGEST_ANNOUNCEMENT: usize = 16 * 1024;
+/// Bytes of them that are held at once.
+const ANNOUNCED_BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
 /// How long a worker holds a branch without renewing it; a stopped process is replaced after it.
 const LEASE: Duration = Duration::from_seconds(120);
 
@@ -42,14 +47,36 @@ pub(crate) fn database_url(file: &ServerFile) -> String {
 pub(crate) async fn open_store(file: &ServerFile) -> Result<Arc<dyn Store>, Failure> {
     let url = database_url(file);
     let store = SqliteStore::open(&url).await;
-    let store = store.map_err(|error| Failure::failed(&format!("the database {url} cannot be used"), &error))?;
+    let store = store
+        .map_err(|error| Failure::failed(&format!("the database {} cannot be used", shown_database(&url)), &error))?;
     Ok(Arc::new(store))
+}
+
+/// Open the database of a server file if there is one: a file that is not there is not made by looking.
+pub(crate) async fn open_existing_store(file: &ServerFile) -> Result<Arc<dyn Store>, Failure> {
+    let url = database_url(file);
+    if url.strip_prefix("sqlite:").is_some_and(|path| !Path::new(path).is_file()) {
+        let place = shown_database(&url);
+        let message = format!("there is no database at {place}; has the server run with this server file?");
+        return Err(Failure::invalid(message));
+    }
+    open_store(file).await
+}
+
+/// A database's URL for people. Where it is relative they see what that comes to from where they are.
+fn shown_database(url: &str) -> String {
+    let relative = url.strip_prefix("sqlite:").map(Path::new).filter(|path| path.is_relative());
+    match relative.and_then(|path| std::path::absolute(path).ok()) {
+        Some(absolute) => format!("{} ({url}, which is relative to the working directory)", absolute.display()),
+        None => url.to_owned(),
+    }
 }
 
 /// Wire everything that a server file names.
 pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> Result<Parts, Failure> {
     // Every credential is read before anything is opened, so that what is wrong shows at once.
-    let receivers = receivers(file)?;
+    let doors = receivers::doors(file)?;
+    let keys = issuers::of_server(file)?;
     let repositories = repositories::of_server(file).await?;
     let registries = registries::of_server(file)?;
     let access = access(file)?;
@@ -70,41 +97,25 @@ pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> 
         clock: Arc::new(SystemClock),
         ids: Arc::new(RandomIds),
         progress,
-        receivers: Arc::new(receivers),
-        refusals: Arc::new(Refusals::default()),
+        keys: Arc::new(keys),
+        doors: Arc::new(doors),
+        repositories: addresses(file),
+        counts: Arc::new(Counts::default()),
         access: Arc::new(access),
-        largest_body: file.limits.body_bytes,
-        reading: Arc::new(Semaphore::new(BODIES_AT_ONCE)),
+        room: Arc::new(Room::new(LARGEST_ANNOUNCEMENT, ANNOUNCED_BYTES_AT_ONCE)),
+        proved_room: Arc::new(Room::new(LARGEST_ANNOUNCEMENT, ANNOUNCED_BYTES_AT_ONCE)),
     };
     Ok(Parts { engine: Arc::new(Engine::new(ports, repositories, behaviour)), server })
 }
 
-fn receivers(file: &ServerFile) -> Result<BTreeMap<ReceiverName, Receiver>, Failure> {
-    file.receivers.iter().map(|file| Ok((file.name.clone(), receiver(file)?))).collect()
-}
-
-fn receiver(file: &ReceiverFile) -> Result<Receiver, Failure> {
-    let whose = format!("receiver `{}`", file.name);
-    let read = file.secrets().iter().map(|source| secrets::read(&whose, source)).collect::<Result<Vec<_>, _>>()?;
-    let sender = match file.kind {
-        ReceiverKind::Distribution => {
-            let registry =
-                file.registry.clone().ok_or_else(|| Failure::invalid(format!("{whose} needs `registry`")))?;
-            Sender::Distribution { authorization: read, registry }
-        }
-        ReceiverKind::Generic => {
-            for secret in &read {
-                tagboat_intake::check_signing_secret(secret).map_err(|wrong| {
-                    Failure::invalid(format!("{whose}: its signing secret cannot be used: {wrong}"))
-                })?;
-            }
-            Sender::Generic { secrets: read }
-        }
+/// Where the config repositories are, as senders may name them.
+pub(crate) fn addresses(file: &ServerFile) -> Arc<[ConfigRepositoryAddress]> {
+    let address = |repository: &ConfigRepositoryFile| ConfigRepositoryAddress {
+        tenant: repository.tenant.clone(),
+        name: repository.name.clone(),
+        address: repository.url.clone(),
     };
-    let images = file.images.iter().map(|pattern| pattern.parse());
-    let images = images.collect::<Result<_, tagboat_intake::ImagePatternError>>();
-    let images = images.map_err(|error| Failure::invalid(format!("{whose}: {error}")))?;
-    Ok(Receiver { name: file.name.clone(), tenant: file.tenant.clone(), sender, images })
+    file.repositories.iter().map(address).collect()
 }
 
 fn access(file: &ServerFile) -> Result<Access, Failure> {
@@ -119,4 +130,20 @@ fn access(file: &ServerFile) -> Result<Access, Failure> {
 
 fn is_loopback_url(url: &str) -> bool {
     is_loopback(url.split_once("://").map_or(url, |(_, rest)| rest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_database_is_shown_with_what_it_comes_to_here() {
+        let here = std::env::current_dir().unwrap();
+        let expect = format!(
+            "{} (sqlite:data/tagboat.db, which is relative to the working directory)",
+            here.join("data/tagboat.db").display()
+        );
+        assert_eq!(shown_database("sqlite:data/tagboat.db"), expect);
+        assert_eq!(shown_database("sqlite:/var/lib/tagboat/tagboat.db"), "sqlite:/var/lib/tagboat/tagboat.db");
+    }
 }

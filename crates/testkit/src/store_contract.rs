@@ -1,14 +1,16 @@
 //! What every store promises, whatever is below it. Each function gets an empty store.
 
+mod deliveries;
 mod files;
+mod senders;
 
 use tagboat_model::{
-    BranchKey, CommitId, Decision, DecisionId, Duration, Event, ImageName, ImagePushed, Outcome, Reason, Tag,
+    BranchKey, CommitId, Decision, DecisionId, Duration, Event, EventId, ImageName, ImagePushed, Outcome, Reason, Tag,
     Timestamp, Trust,
 };
 use tagboat_ports::{
-    DecisionsAbout, Finish, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Observation, Recorded, Settle,
-    Settled, Store, Stored, ToRecord, Work,
+    DecisionsAbout, EventRecord, Finish, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Observation,
+    Recorded, Settle, Settled, Store, Stored, ToRecord, Work,
 };
 
 const LEASE: Duration = Duration::from_seconds(60);
@@ -36,22 +38,34 @@ fn ruled(image: ImageName) -> (ImageName, String) {
 }
 
 fn delivery(number: u32, delivery_key: &str, tag: &str, received_at: Timestamp) -> NewDelivery {
-    let pushed = ImagePushed { image: web(), tag: tag.parse().unwrap(), claimed_digest: None };
     NewDelivery {
         id: format!("delivery-{number}").parse().unwrap(),
         tenant: "default".parse().unwrap(),
         receiver: "registry".parse().unwrap(),
+        kind: "distribution".to_owned(),
+        trust: Trust::Signed,
         key: delivery_key.to_owned(),
+        once: None,
+        acts_again: false,
         verdict: "accepted".to_owned(),
         reasons: vec!["a reason".to_owned()],
+        headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: b"{}".to_vec(),
+        body_hash: "hash of {}".to_owned(),
         received_at,
         events: vec![NewEvent {
             id: format!("event-{number}").parse().unwrap(),
-            event: Event::ImagePushed(pushed),
+            event: Event::ImagePushed(ImagePushed::new(web(), tag.parse().unwrap(), None)),
             trust: Trust::Signed,
+            looks: Vec::new(),
+            branches: Vec::new(),
         }],
     }
+}
+
+/// The tag that an event says was pushed.
+fn pushed_tag(event: &EventRecord) -> &str {
+    event.pushed().unwrap().tag.as_str()
 }
 
 async fn lease(store: &dyn Store, now: Timestamp) -> Result<Work, Option<Timestamp>> {
@@ -73,7 +87,6 @@ async fn quiet_branch(store: &dyn Store) {
 
 /// Run every promise, each on a store that `open` makes.
 pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
-    repeated_deliveries_change_nothing(&open().await).await;
     events_settle_and_reach_interested_branches(&open().await).await;
     work_that_arrives_during_work_stays(&open().await).await;
     a_late_worker_closes_nothing(&open().await).await;
@@ -83,20 +96,25 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     sweeps_come_due(&open().await).await;
     what_waits_is_woken_once(&open().await).await;
     edited_rules_want_a_look(&open().await).await;
-    sightings_and_announcements_keep_their_first_time(&open().await).await;
+    sightings_keep_their_first_time(&open().await).await;
+    deliveries::repeated_ones_change_nothing(&open().await).await;
+    deliveries::keys_belong_to_their_receiver(&open().await).await;
+    deliveries::what_has_no_id_may_be_something_new(&open().await).await;
+    deliveries::what_is_caused_anew_is_answered_by_both_works(&open().await).await;
+    deliveries::another_body_under_a_key_changes_nothing(&open().await).await;
+    deliveries::they_are_shown(&open().await).await;
+    deliveries::the_old_are_emptied(&open().await).await;
+    deliveries::the_oldest_are_emptied_while_all_are_too_large(&open().await).await;
+    senders::events_of_every_kind_read_back(&open().await).await;
+    senders::looks_are_for_all_who_are_interested(&open().await).await;
+    senders::a_look_that_is_asked_for_during_work_is_still_to_be_made(&open().await).await;
+    senders::a_push_by_whoever_knows_the_address_is_no_candidate(&open().await).await;
+    senders::events_name_branches_of_their_tenant(&open().await).await;
+    senders::announcements_keep_what_came_first(&open().await).await;
+    senders::images_of_interest_are_those_of_the_tenant(&open().await).await;
     files::what_was_found_is_remembered(&open().await).await;
     files::what_is_not_used_is_forgotten(&open().await).await;
     files::what_another_finder_wrote_is_forgotten(&open().await).await;
-}
-
-async fn repeated_deliveries_change_nothing(store: &dyn Store) {
-    quiet_branch(store).await;
-    let first = store.accept(delivery(1, "same", "1.0.0", at(1))).await.unwrap();
-    assert_eq!(first, Stored::New(vec![("event-1".parse().unwrap(), 1)]));
-    assert_eq!(store.accept(delivery(2, "same", "9.9.9", at(2))).await.unwrap(), Stored::Duplicate);
-    assert_eq!(store.events(10).await.unwrap().len(), 1);
-    let deliveries = store.deliveries(10).await.unwrap();
-    assert_eq!((deliveries.len(), deliveries[0].reasons.as_slice()), (1, &["a reason".to_owned()][..]));
 }
 
 async fn events_settle_and_reach_interested_branches(store: &dyn Store) {
@@ -114,7 +132,7 @@ async fn events_settle_and_reach_interested_branches(store: &dyn Store) {
     assert_eq!(lease(store, at(24)).await, Err(Some(at(25))), "but never longer than fifteen");
     let work = lease(store, at(25)).await.unwrap();
     let events = store.pending_events(&work).await.unwrap();
-    assert_eq!((events.len(), events[0].tag.as_str()), (15, "1.0.0"));
+    assert_eq!((events.len(), pushed_tag(&events[0])), (15, "1.0.0"));
     store.finish(&work, served(), at(26)).await.unwrap();
     assert_eq!(lease(store, at(99)).await, Err(None));
     let record = store.event(&"event-1".parse().unwrap()).await.unwrap().unwrap();
@@ -133,7 +151,7 @@ async fn work_that_arrives_during_work_stays(store: &dyn Store) {
     assert_eq!(store.pending_events(&work).await.unwrap().len(), 1, "only what was there when it was taken");
     store.finish(&work, served(), at(12)).await.unwrap();
     let work = lease(store, at(20)).await.unwrap();
-    assert_eq!(store.pending_events(&work).await.unwrap()[0].tag.as_str(), "1.1.0");
+    assert_eq!(pushed_tag(&store.pending_events(&work).await.unwrap()[0]), "1.1.0");
 }
 
 async fn a_late_worker_closes_nothing(store: &dyn Store) {
@@ -211,6 +229,8 @@ async fn decisions_are_recorded_once(store: &dyn Store) {
     for (image, entry, found) in [("ghcr.io/acme/web", "x", 1), ("x", "web", 1), ("x", "x", 0)] {
         assert_eq!(store.decisions(&about(image, entry), 10).await.unwrap().len(), found);
     }
+    let answered: Vec<EventId> = store.answered(&id).await.unwrap();
+    assert_eq!(answered.iter().map(EventId::as_str).collect::<Vec<_>>(), ["event-1"]);
     let tenant = "default".parse().unwrap();
     let own = store.own_commits(&tenant, &[commit.to_string(), "b".repeat(40)]).await.unwrap();
     assert_eq!(own, [commit.to_string()]);
@@ -222,6 +242,17 @@ async fn decisions_are_recorded_once(store: &dyn Store) {
     assert!(store.pending_changes(&key("main")).await.unwrap().is_empty());
     store.record(&work, to_record("d-2", true)).await.unwrap();
     assert_eq!(store.pending_changes(&key("main")).await.unwrap().len(), 1, "what was given up can be planned again");
+    for (id, found) in [("d-1", &["d-1"][..]), ("d-2", &["d-2"]), ("d-3", &[])] {
+        assert_eq!(decision_ids(store, &DecisionsAbout::One(id.parse().unwrap())).await, found);
+    }
+    for (image, entry, found) in [("ghcr.io/acme/web", "x", &["d-1"][..]), ("x", "web", &["d-1"]), ("x", "x", &[])] {
+        let updates = DecisionsAbout::Updates { image: image.to_owned(), entry: entry.to_owned() };
+        assert_eq!(decision_ids(store, &updates).await, found, "only what landed is an update");
+    }
+}
+
+async fn decision_ids(store: &dyn Store, about: &DecisionsAbout) -> Vec<String> {
+    store.decisions(about, 10).await.unwrap().iter().map(|record| record.id.to_string()).collect()
 }
 
 async fn interests_and_observations_are_kept(store: &dyn Store) {
@@ -322,7 +353,7 @@ async fn edited_rules_want_a_look(store: &dyn Store) {
     }
 }
 
-async fn sightings_and_announcements_keep_their_first_time(store: &dyn Store) {
+async fn sightings_keep_their_first_time(store: &dyn Store) {
     let tenant = "default".parse().unwrap();
     let tags = |list: &str| -> Vec<Tag> { list.split(' ').map(|tag| tag.parse().unwrap()).collect() };
     assert_eq!(store.sightings(&tenant, &web()).await.unwrap(), None, "never listed");
@@ -336,15 +367,4 @@ async fn sightings_and_announcements_keep_their_first_time(store: &dyn Store) {
     store.sight(&tenant, &other, &[], at(1)).await.unwrap();
     assert_eq!(store.sightings(&tenant, &other).await.unwrap(), Some(Vec::new()), "listed, and empty");
     assert_eq!(store.sightings(&"other".parse().unwrap(), &web()).await.unwrap(), None);
-
-    for (number, delivery_key, tag) in [(1, "x", "2.0.0"), (2, "y", "1.0.0"), (3, "z", "2.0.0")] {
-        store.accept(delivery(number, delivery_key, tag, at(3))).await.unwrap();
-    }
-    let mut unsigned = delivery(4, "u", "9.9.9", at(4));
-    unsigned.events[0].trust = Trust::Token;
-    store.accept(unsigned).await.unwrap();
-    let announced = store.announcements(&tenant, &web()).await.unwrap();
-    let announced: Vec<_> = announced.iter().map(|announced| (announced.tag.as_str(), announced.place)).collect();
-    let [("2.0.0", first), ("1.0.0", second)] = announced[..] else { panic!("{announced:?}") };
-    assert!(first < second);
 }

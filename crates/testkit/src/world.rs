@@ -11,7 +11,8 @@ use serde_json::Value;
 use tagboat_intake::sign_standard_webhook;
 
 use crate::{
-    BareRepository, DockerRegistry, GitServer, Process, SshServer, Wire, free_port, other_deployments, wait_for_port,
+    BareRepository, DockerRegistry, Garbler, GitServer, OidcIssuer, Process, SshServer, Wire, free_port,
+    other_deployments, wait_for_port,
 };
 
 /// What the registry sends; a canary, so that it can be looked for where it must not be.
@@ -36,13 +37,15 @@ pub struct WorldSetup {
     /// How far away, in one direction, the Git server over http and the registry are; its notifications are as far. Without
     /// it there are no wires.
     pub wire_delay: Option<Duration>,
+    /// So many of the registry's first notifications arrive as garbage. Not together with `wire_delay`.
+    pub garbled: usize,
 }
 
 impl WorldSetup {
     /// For scenarios: nothing waits, everything is logged.
     #[must_use]
     pub fn quick(binary: &str) -> Self {
-        Self { binary: PathBuf::from(binary), settle: "0s", log: "debug", padding: 0, wire_delay: None }
+        Self { binary: PathBuf::from(binary), settle: "0s", log: "debug", padding: 0, wire_delay: None, garbled: 0 }
     }
 }
 
@@ -66,6 +69,9 @@ pub struct World {
     served: Served,
     /// From the registry to the server.
     _notifying: Option<Wire>,
+    /// Likewise.
+    pub garbler: Option<Garbler>,
+    issuer: OidcIssuer,
 }
 
 /// Who serves the config repository, and what is before it.
@@ -128,7 +134,9 @@ impl World {
         let (port, folder) = (free_port(), tempfile::tempdir().unwrap());
         let wire = |to: u16| setup.wire_delay.map(|delay| Wire::start(to, delay));
         let notifying = wire(port);
+        let garbler = if setup.garbled > 0 { Some(Garbler::start(port, setup.garbled).await) } else { None };
         let hooks = notifying.as_ref().map_or(port, Wire::port);
+        let hooks = garbler.as_ref().map_or(hooks, Garbler::port);
         let registry =
             DockerRegistry::start(Some((&format!("http://127.0.0.1:{hooks}/hooks/registry"), REGISTRY_SECRET)));
         let registry_wire = wire(registry.host().rsplit(':').next().unwrap().parse().unwrap());
@@ -136,6 +144,7 @@ impl World {
         let config =
             BareRepository::with_many(files(&host).into_iter().chain(other_deployments("apps/dev", setup.padding)));
         let (url, access, served) = serve(&config);
+        let issuer = OidcIssuer::start();
         for (name, secret) in
             [("registry-secret", REGISTRY_SECRET), ("ci-secret", CI_SECRET), ("git-password", GIT_PASSWORD)]
         {
@@ -144,8 +153,11 @@ impl World {
         let settings = format!(
             "listen: 127.0.0.1:{port}\nsettle: {{ quiet: {settle} }}\nlimits: {{ bodyBytes: 20000 }}\nrepositories:\n  - name: config\n    url: {url}\n{access}\
              receivers:\n  - name: registry\n    kind: distribution\n    registry: {host}\n    images: [\"{host}/acme/*\"]\n    secretFiles: [registry-secret]\n\
+             \x20 - name: actions\n    kind: generic-oidc\n    images: [\"{host}/acme/*\"]\n\
+             \x20   identity: {{ provider: github-actions, issuer: \"{issuer}\", claims: {{ repository: acme/* }} }}\n\
              \x20 - name: ci\n    kind: generic\n    images: [\"{host}/acme/*\"]\n    secretFiles: [ci-secret]\n",
             settle = setup.settle,
+            issuer = issuer.url(),
         );
         std::fs::write(folder.path().join("tagboat.yaml"), settings).unwrap();
         let mut world = Self {
@@ -161,6 +173,8 @@ impl World {
             registry_wire,
             served,
             _notifying: notifying,
+            garbler,
+            issuer,
         };
         world.registry.push_image("acme/web", "1.4.0", "web-1.4.0").await;
         world.start_tagboat();
@@ -186,6 +200,12 @@ impl World {
     #[must_use]
     pub fn registry_wire(&self) -> Option<&Wire> {
         self.registry_wire.as_ref()
+    }
+
+    /// Whose tokens the receiver `actions` believes, when they are of a repository `acme/*`.
+    #[must_use]
+    pub fn issuer(&self) -> &OidcIssuer {
+        &self.issuer
     }
 
     fn log_file(&self) -> PathBuf {

@@ -269,20 +269,28 @@ impl Side {
     }
 
     fn hear(&self, world: &World, number: usize, tag: &Tag) {
-        let pushed = ImagePushed { image: image(), tag: tag.clone(), claimed_digest: None };
+        let pushed = ImagePushed::new(image(), tag.clone(), None);
         let delivery = NewDelivery {
             id: format!("delivery-{number}").parse().unwrap(),
             tenant: "default".parse().unwrap(),
             receiver: "registry".parse().unwrap(),
+            kind: "distribution".to_owned(),
+            trust: Trust::Token,
             key: number.to_string(),
+            once: None,
+            acts_again: false,
             verdict: "accepted".to_owned(),
             reasons: Vec::new(),
+            headers: Vec::new(),
             body: Vec::new(),
+            body_hash: String::new(),
             received_at: world.now(),
             events: vec![NewEvent {
                 id: format!("event-{number}").parse().unwrap(),
                 event: Event::ImagePushed(pushed),
                 trust: Trust::Token,
+                looks: Vec::new(),
+                branches: Vec::new(),
             }],
         };
         self.store.accept(delivery).now_or_never().unwrap().unwrap();

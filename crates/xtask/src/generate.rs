@@ -3,8 +3,22 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 /// The commands in the order of the reference.
-const COMMANDS: [&str; 9] =
-    ["demo", "serve", "check", "plan", "update", "references", "explain", "policy test", "schema"];
+const COMMANDS: [&str; 14] = [
+    "demo",
+    "serve",
+    "check",
+    "plan",
+    "update",
+    "references",
+    "explain",
+    "policy test",
+    "event parse",
+    "receivers",
+    "deliveries",
+    "deliveries show",
+    "deliveries replay",
+    "schema",
+];
 
 /// Write all of them. CI fails when this leaves a difference.
 pub(crate) fn run() -> Result<(), String> {
@@ -29,6 +43,9 @@ fn tagboat(arguments: &[&str]) -> Result<String, String> {
     command.args(["run", "--quiet", "--package", "tagboat", "--"]).args(arguments);
     // The help must not depend on the terminal or on what is set around it.
     command.env("COLUMNS", "100").env_remove("TAGBOAT_CONFIG");
+    for variable in ["TAGBOAT_URL", "TAGBOAT_RECEIVER", "TAGBOAT_AUDIENCE"] {
+        command.env_remove(variable);
+    }
     let output = command.output().map_err(|error| format!("{command:?} could not be started: {error}"))?;
     if !output.status.success() {
         return Err(format!("{command:?}: {}", String::from_utf8_lossy(&output.stderr)));

@@ -22,7 +22,7 @@ const MOST_TAGS_ASKED: usize = 200;
 const MOST_TAGS_READ: usize = 400;
 const BETWEEN_READS: Duration = Duration::from_seconds(1);
 /// Reasons of one kind that are kept.
-const MOST_OF_A_KIND: usize = 5;
+pub(super) const MOST_OF_A_KIND: usize = 5;
 /// How much later a digest that had been replaced is believed.
 const SECOND_LOOK: Duration = Duration::from_seconds(60);
 
@@ -108,6 +108,7 @@ impl Inquiry<'_> {
         }
         tags.extend(self.remembered(&facts));
         let (tags, no_images) = self.without_known_others(&facts, without_repeats(tags), event_tags);
+        let (tags, strangers) = self.without_strangers(&facts, tags);
         let mut put = self.put_forward(&facts, &tags);
         if facts.selection.policy.is_by_appearance() {
             let together = self.unread_of_the_newest(&facts, &put);
@@ -135,7 +136,7 @@ impl Inquiry<'_> {
         }
         facts.unread = unread.len();
         facts.further = put.further;
-        facts.passed_over = [put.passed_over, no_images].concat();
+        facts.passed_over = [put.passed_over, strangers, no_images].concat();
         let mut wanted = put.wanted;
         if self.is_settled(&facts) {
             // What runs already needs no second look unless somebody speaks of it; a followed tag does, since only
@@ -229,13 +230,16 @@ impl Inquiry<'_> {
                     Ok(None) => {
                         if facts.selection.policy.is_announced() {
                             // CI may be faster than the registry.
-                            self.wait_for_more(&facts.image, &tag);
+                            self.wait_for_more(facts, &tag);
                         }
                         CandidateState::Missing
                     }
-                    Ok(Some(found)) => {
+                    Ok(Some(mut found)) => {
                         // Only what is there has appeared: nobody can make a tag older by speaking of it early.
                         self.sight(&facts.image, vec![tag.clone()]).await?;
+                        if found.own_commit.is_none() {
+                            found.own_commit = self.own_commit_announced(facts, &tag, &found.manifest.digest).await?;
+                        }
                         match self.judge(facts, rule, &tag, found).await {
                             Ok(state) => state,
                             Err(detail) => return Ok(Err(detail)),
@@ -264,7 +268,7 @@ impl Inquiry<'_> {
             ManifestKind::Image => {}
             ManifestKind::Other { detail } => return Ok(CandidateState::NotAnImage { detail }),
             ManifestKind::Incomplete { detail } => {
-                self.wait_for_more(&facts.image, tag);
+                self.wait_for_more(facts, tag);
                 return Ok(CandidateState::Incomplete { detail });
             }
         }
@@ -273,19 +277,19 @@ impl Inquiry<'_> {
         }
         let missing = facts.selection.missing(&manifest.platforms);
         if !missing.is_empty() {
-            self.wait_for_more(&facts.image, tag);
+            self.wait_for_more(facts, tag);
             return Ok(CandidateState::MissingPlatforms { missing });
         }
-        let announced = self.announced(&facts.image, tag).iter().filter_map(|announced| announced.digest.clone());
+        let announced = self.announced(facts, tag).iter().filter_map(|announced| announced.digest.clone());
         let announced: Vec<_> = announced.collect();
         if let (Some(last), false) = (announced.last(), announced.contains(&manifest.digest)) {
-            self.wait_for_more(&facts.image, tag);
+            self.wait_for_more(facts, tag);
             return Ok(CandidateState::AnnouncedDifferently { announced: last.clone(), found: manifest.digest });
         }
         if let Some(rule) = rule
             && let Verification::Unverified { detail } = self.verify(&facts.image, &manifest.digest, rule).await?
         {
-            self.wait_for_more(&facts.image, tag);
+            self.wait_for_more(facts, tag);
             return Ok(CandidateState::NotSigned { detail });
         }
         if let Some(until) = self.second_look(facts, tag) {
@@ -323,7 +327,7 @@ impl Inquiry<'_> {
             return vec![followed.clone()];
         }
         let mut tags: Vec<Tag> = match facts.selection.policy.is_announced() {
-            true => self.announcements(&facts.image).map(|(tag, _)| tag.clone()).collect(),
+            true => self.announced_tags(facts).cloned().collect(),
             false => self.observed(&facts.image).map(|seen| seen.tag.clone()).collect(),
         };
         // What runs is a candidate too: a lower one must not win because nobody spoke of it.
@@ -334,7 +338,10 @@ impl Inquiry<'_> {
     fn put_forward(&self, facts: &ImageFacts, tags: &[Tag]) -> PutForward {
         let known: Vec<Considered> =
             tags.iter().map(|tag| Considered { tag: tag.clone(), known: self.known(facts, tag) }).collect();
-        put_forward(facts, &known, self.engine.now())
+        let mut put = put_forward(facts, &known, self.engine.now());
+        // What runs is compared with, whoever announced it; that makes it nothing to be chosen.
+        put.wanted.retain(|it| !self.is_stranger(facts, &it.tag));
+        put
     }
 
     /// The tags that run stand among the candidates, with what is known of them: the decision compares with them.
@@ -377,7 +384,7 @@ impl Inquiry<'_> {
 }
 
 /// The tags that run, as far as they are known.
-fn current(facts: &ImageFacts) -> impl Iterator<Item = &Tag> {
+pub(super) fn current(facts: &ImageFacts) -> impl Iterator<Item = &Tag> {
     facts.references.iter().filter_map(|reference| reference.tag.as_ref()).chain(&facts.resolved)
 }
 

@@ -6,12 +6,15 @@ use futures_util::future::join_all;
 use tagboat_model::{Digest, Duration, ImageName, SignatureRule, Tag, Timestamp};
 use tagboat_policy::{Known, Sight};
 use tagboat_ports::{
-    Announcement, Interest, ManifestDescription, ManifestKind, Observation, ObservedTag, RegistryError,
-    RegistryErrorKind, Step, Verification, Work,
+    Interest, ManifestDescription, ManifestKind, Observation, ObservedTag, RegistryError, RegistryErrorKind, Step,
+    Verification, Work,
 };
 use tagboat_promotion::{ImageEntry, ImageFacts};
 
-use crate::{Engine, ReconcileError, chain, gather::candidates::lists};
+use crate::{
+    Engine, ReconcileError, chain,
+    gather::{announced::Announcements, candidates::lists},
+};
 
 /// Requests at once when many tags are read.
 const READ_AT_ONCE: usize = 8;
@@ -30,7 +33,7 @@ pub(crate) struct Found {
 /// What was learned in one reconcile.
 pub(super) struct Inquiry<'e> {
     pub(super) engine: &'e Engine,
-    work: &'e Work,
+    pub(super) work: &'e Work,
     sweeping: bool,
     /// Images that were not listed yet for this branch by the rules that hold, and those to be looked at again by now.
     unlisted: BTreeSet<ImageName>,
@@ -41,8 +44,8 @@ pub(super) struct Inquiry<'e> {
     observed: BTreeMap<ImageName, BTreeMap<Tag, ObservedTag>>,
     /// By image: when its tags appeared; nothing before the first listing.
     sighted: BTreeMap<ImageName, Option<BTreeMap<Tag, Sight>>>,
-    /// By image and tag, the first announcement first.
-    announced: BTreeMap<ImageName, BTreeMap<Tag, Vec<Announcement>>>,
+    /// By image: what CI announced; nothing before it was asked for.
+    pub(super) announced: BTreeMap<ImageName, Announcements>,
     lists: BTreeMap<ImageName, Result<Vec<Tag>, String>>,
     /// Images that were looked at as a sweep does, and those for which that failed.
     looked_at: BTreeSet<ImageName>,
@@ -110,12 +113,8 @@ impl<'e> Inquiry<'e> {
                 seen.map(|seen| seen.into_iter().map(|seen| (seen.tag, sight(seen.at, seen.baseline))).collect());
             self.sighted.insert(image.clone(), seen);
         }
-        if facts.selection.policy.is_announced() && !self.announced.contains_key(image) {
-            let mut by_tag: BTreeMap<Tag, Vec<Announcement>> = BTreeMap::new();
-            for announced in store.announcements(tenant, image).await? {
-                by_tag.entry(announced.tag.clone()).or_default().push(announced);
-            }
-            self.announced.insert(image.clone(), by_tag);
+        if facts.selection.policy.is_announced() {
+            self.recall_announced(facts).await?;
         }
         Ok(())
     }
@@ -149,22 +148,11 @@ impl<'e> Inquiry<'e> {
         self.observed.get(image)?.get(tag)
     }
 
-    /// Every announcement of an image, by its tag.
-    pub(super) fn announcements(&self, image: &ImageName) -> impl Iterator<Item = (&Tag, &[Announcement])> {
-        self.announced.get(image).into_iter().flatten().map(|(tag, announced)| (tag, announced.as_slice()))
-    }
-
-    /// The announcements of one tag, the first first.
-    pub(super) fn announced(&self, image: &ImageName, tag: &Tag) -> &[Announcement] {
-        self.announced.get(image).and_then(|by_tag| by_tag.get(tag)).map_or(&[], Vec::as_slice)
-    }
-
     /// What is known of a tag beside its spelling.
     pub(super) fn known(&self, facts: &ImageFacts, tag: &Tag) -> Known {
         let policy = &facts.selection.policy;
         let observed = self.observation(&facts.image, tag);
-        let first = self.announced(&facts.image, tag).first();
-        let announced = first.map(|announced| announced.place);
+        let announced_at = self.announced(facts, tag).iter().map(|announced| announced.at).min();
         let changed = observed.filter(|observed| !observed.replaced.is_empty()).map(|observed| observed.since);
         // A build is placed by what it is now; a tag by what it was when it appeared.
         let created = match policy.is_by_appearance() {
@@ -172,13 +160,13 @@ impl<'e> Inquiry<'e> {
             false => observed.and_then(|observed| observed.manifest.created),
         };
         let seen = self.sighted.get(&facts.image).and_then(Option::as_ref).and_then(|seen| seen.get(tag));
-        let sight = match (observed, first) {
+        let sight = match (observed, announced_at) {
             // The age of what a followed tag names begins when it was first read to name that.
             (Some(observed), _) if policy.followed().is_some() => Some(Sight::Baseline(observed.since)),
-            (_, Some(first)) if policy.is_announced() => Some(Sight::After(first.at)),
+            (_, Some(at)) => Some(Sight::After(at)),
             _ => seen.copied(),
         };
-        Known { sight, created, changed, announced }
+        Known { sight, created, changed, announced: self.announced_place(facts, tag) }
     }
 
     /// List many images at once that will be listed anyway. Each entry comes with whether nothing refers to it.
@@ -390,12 +378,12 @@ impl<'e> Inquiry<'e> {
     }
 
     /// Look again for something that a version still lacks: soon after it appeared, then ever more rarely.
-    pub(super) fn wait_for_more(&mut self, image: &ImageName, tag: &Tag) {
+    pub(super) fn wait_for_more(&mut self, facts: &ImageFacts, tag: &Tag) {
         let now = self.engine.now();
-        let since = self.observation(image, tag).map(|observed| observed.since);
-        let since = since.or(self.announced(image, tag).last().map(|announced| announced.at));
+        let since = self.observation(&facts.image, tag).map(|observed| observed.since);
+        let since = since.or_else(|| self.announced(facts, tag).iter().map(|announced| announced.at).max());
         let waited = since.map_or(Duration::ZERO, |since| now.since(since));
-        self.look_again(image, now.plus(waited.clamp(SHORTEST_WAIT, LONGEST_WAIT)));
+        self.look_again(&facts.image, now.plus(waited.clamp(SHORTEST_WAIT, LONGEST_WAIT)));
     }
 
     /// What was learned, and which images were looked at completely.

@@ -1,33 +1,34 @@
 //! The `notifications` of a CNCF distribution registry (Docker's `registry`, GitLab's container registry, …).
 //!
-//! Authenticity: static headers from its configuration. It sends from memory, one event at a time, and
-//! repeats a refused one for ever while all others wait behind it. It tells of every layer, child manifest
-//! and pull as well, our own look-ups included, so most events are to be ignored.
+//! It sends from memory, one event at a time, and repeats a refused one for ever while all others wait behind it. It
+//! tells of every layer, child manifest and pull as well, our own look-ups included, so most events are to be ignored.
 //! Format: distribution's `notifications` documentation; `application/vnd.docker.distribution.events.v1+json` in
 //! 2.x, `v2` in 3.x, equal in the fields that are read here.
 
-use secrecy::SecretString;
 use serde::Deserialize;
-use tagboat_model::{Event, ImageName, ImagePushed};
+use serde_json::Value;
 
-use crate::{Headers, Ignored, Read, Refused, body_key, signature};
-
-pub(crate) fn verify(authorization: &[SecretString], headers: &Headers) -> Result<(), Refused> {
-    let given = headers.get("authorization").ok_or(Refused::Header("authorization"))?;
-    if signature::matches_any(authorization, given) { Ok(()) } else { Err(Refused::Credential) }
-}
+use crate::{
+    Ignored,
+    read::{Context, Push, Read, Unreadable, lenient_text, time},
+};
 
 #[derive(Deserialize)]
 struct Envelope {
-    events: Vec<Notification>,
+    /// One that cannot be read must not hold up those beside it.
+    events: Vec<Value>,
 }
 
 #[derive(Deserialize)]
 struct Notification {
-    #[serde(default)]
-    id: String,
     action: String,
+    #[serde(default, deserialize_with = "lenient_text")]
+    timestamp: Option<String>,
     target: Target,
+    #[serde(default)]
+    request: Origin,
+    #[serde(default)]
+    actor: Actor,
 }
 
 #[derive(Deserialize)]
@@ -42,45 +43,51 @@ struct Target {
     tag: String,
 }
 
-const MANIFESTS: [&str; 4] = [
-    "application/vnd.docker.distribution.manifest.v2+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.oci.image.index.v1+json",
-];
-
-pub(crate) fn read(registry: &str, body: &[u8]) -> Result<Read, serde_json::Error> {
-    let envelope: Envelope = serde_json::from_slice(body)?;
-    let ids: Vec<&str> = envelope.events.iter().map(|event| event.id.as_str()).collect();
-    let key = if ids.is_empty() || ids.contains(&"") { body_key(body) } else { ids.join("+") };
-    // An envelope of very many events would make a key longer than a database likes to index.
-    let key = if key.len() > 200 { body_key(key.as_bytes()) } else { key };
-    let (mut events, mut ignored) = (Vec::new(), Vec::new());
-    for notification in &envelope.events {
-        match event(registry, notification) {
-            Ok(event) => events.push(event),
-            Err(reason) => ignored.push(reason),
-        }
-    }
-    Ok(Read { key, events, ignored })
+#[derive(Default, Deserialize)]
+struct Origin {
+    #[serde(default, deserialize_with = "lenient_text")]
+    host: Option<String>,
 }
 
-fn event(registry: &str, notification: &Notification) -> Result<Event, Ignored> {
-    let target = &notification.target;
+#[derive(Default, Deserialize)]
+struct Actor {
+    #[serde(default, deserialize_with = "lenient_text")]
+    name: Option<String>,
+}
+
+pub(crate) fn read(context: &Context<'_>, body: &[u8]) -> Result<Read, Unreadable> {
+    let envelope: Envelope = serde_json::from_slice(body)?;
+    let ids: Vec<&str> = envelope.events.iter().filter_map(|event| event.get("id")?.as_str()).collect();
+    let all_have_one = ids.len() == envelope.events.len() && !ids.contains(&"");
+    let mut read = Read::of(all_have_one.then(|| ids.join("+")).as_deref());
+    for event in envelope.events {
+        match serde_json::from_value(event) {
+            Ok(notification) => take(context, &notification, &mut read),
+            Err(error) => read.ignored.push(Ignored::Unparsable { detail: error.to_string() }),
+        }
+    }
+    Ok(read)
+}
+
+fn take(context: &Context<'_>, notification: &Notification, read: &mut Read) {
     if notification.action != "push" {
-        return Err(Ignored::NotAPush { action: notification.action.clone() });
+        read.ignored.push(Ignored::NotAPush { action: notification.action.clone() });
+        return;
     }
-    if !MANIFESTS.contains(&target.media_type.as_str()) {
-        return Err(Ignored::NotAManifest { media_type: target.media_type.clone() });
+    let target = &notification.target;
+    // Unlike others it says of everything what it is.
+    if target.media_type.is_empty() {
+        read.ignored.push(Ignored::NotAManifest { media_type: String::new() });
+        return;
     }
-    if target.tag.is_empty() {
-        return Err(Ignored::NoTag { repository: target.repository.clone() });
-    }
-    let malformed = |error: tagboat_model::ImageError| Ignored::Malformed { detail: error.to_string() };
-    Ok(Event::ImagePushed(ImagePushed {
-        image: ImageName::at(registry, &target.repository).map_err(malformed)?,
-        tag: target.tag.parse().map_err(malformed)?,
-        // A digest that cannot be read is only a claim less.
-        claimed_digest: target.digest.as_deref().and_then(|digest| digest.parse().ok()),
-    }))
+    read.push(&Push {
+        registry: context.registry(notification.request.host.as_deref()),
+        repository: &target.repository,
+        tag: Some(&target.tag),
+        digest: target.digest.as_deref(),
+        media_type: Some(&target.media_type),
+        actor: notification.actor.name.as_deref(),
+        pushed_at: notification.timestamp.as_deref().and_then(time),
+        source: None,
+    });
 }

@@ -1,4 +1,5 @@
-//! `tagboat check`: validate both configuration files, offline.
+//! `tagboat check`: validate both configuration files, offline. What only this machine lacks for `serve` is a warning:
+//! the file may be meant for another.
 
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,8 @@ use tagboat_settings::{Problem, REPOSITORY_FILE, read_repository_file, read_serv
 use crate::{
     cli::{Check, Output},
     exit::{Code, Failure},
-    output::{self, GREEN, RED, styled},
+    output::{self, GREEN, RED, YELLOW, styled},
+    wiring,
 };
 
 const SERVER_FILE: &str = "config/tagboat.yaml";
@@ -17,6 +19,7 @@ const SERVER_FILE: &str = "config/tagboat.yaml";
 struct Checked {
     file: String,
     result: Result<String, Problem>,
+    warnings: Vec<String>,
 }
 
 pub(crate) fn run(arguments: &Check) -> Result<Code, Failure> {
@@ -55,15 +58,19 @@ fn read(path: &Path) -> Result<(String, String), Failure> {
 
 fn check_server_file(path: &Path) -> Result<Checked, Failure> {
     let (file, text) = read(path)?;
-    let result = read_server_file(&file, &text, super::variables()).map(|read| {
-        format!(
-            "{} config repositories, {} receivers, listens on {}",
-            read.repositories.len(),
-            read.receivers.len(),
-            read.listen
-        )
-    });
-    Ok(Checked { file, result })
+    let read = match read_server_file(&file, &text, super::variables()) {
+        Ok(read) => read,
+        Err(problem) => return Ok(Checked { file, result: Err(problem), warnings: Vec::new() }),
+    };
+    let summary = format!(
+        "{} config repositories, {} receivers, listens on {}",
+        read.repositories.len(),
+        read.receivers.len(),
+        read.listen
+    );
+    let refused = wiring::refusals(&read);
+    let warnings = refused.iter().map(|refusal| format!("here, `serve` would not start: {refusal}")).collect();
+    Ok(Checked { file, result: Ok(summary), warnings })
 }
 
 fn check_repository_file(path: &Path) -> Result<Checked, Failure> {
@@ -72,7 +79,7 @@ fn check_repository_file(path: &Path) -> Result<Checked, Failure> {
         let environments: Vec<&str> = read.environments.iter().map(|environment| environment.name.as_str()).collect();
         format!("{} images, environments: {}", read.images.len(), environments.join(", "))
     });
-    Ok(Checked { file, result })
+    Ok(Checked { file, result, warnings: Vec::new() })
 }
 
 fn show(checked: &[Checked], format: Output) {
@@ -87,13 +94,17 @@ fn show(checked: &[Checked], format: Output) {
                 }),
             })
             .collect();
-        output::line(json!({ "files": files }).to_string());
+        let warnings: Vec<&String> = checked.iter().flat_map(|checked| &checked.warnings).collect();
+        output::line(json!({ "files": files, "warnings": warnings }).to_string());
         return;
     }
     for checked in checked {
         match &checked.result {
             Ok(summary) => output::line(format!("{} {}: {summary}", styled(GREEN, "ok"), checked.file)),
             Err(problem) => output::line(format!("{} {problem}", styled(RED, "invalid"))),
+        }
+        for warning in &checked.warnings {
+            output::line(format!("{} {warning}", styled(YELLOW, "warning")));
         }
     }
 }

@@ -1,18 +1,23 @@
 //! One file per command.
 
 pub(crate) mod check;
+pub(crate) mod deliveries;
+pub(crate) mod event_parse;
 pub(crate) mod explain;
 pub(crate) mod plan;
 pub(crate) mod policy_test;
+pub(crate) mod receivers;
 pub(crate) mod references;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod update;
+mod words;
 mod work_tree;
 
 use std::path::Path;
 
-use tagboat_settings::{ServerFile, read_server_file};
+use tagboat_model::ReceiverName;
+use tagboat_settings::{ReceiverFile, ServerFile, read_server_file};
 
 use crate::exit::Failure;
 
@@ -23,6 +28,20 @@ pub(crate) fn server_file(path: &Path) -> Result<ServerFile, Failure> {
         Failure::invalid(format!("the server file {name} cannot be read: {error}; name another with `--config`"))
     })?;
     read_server_file(&name, &text, variables()).map_err(|problem| Failure::invalid(problem.to_string()))
+}
+
+/// A receiver of a server file, which is at `path`.
+pub(crate) fn receiver_of<'f>(
+    path: &Path,
+    file: &'f ServerFile,
+    name: &ReceiverName,
+) -> Result<&'f ReceiverFile, Failure> {
+    let found = file.receivers.iter().find(|receiver| receiver.name == *name);
+    found.ok_or_else(|| {
+        let names: Vec<&str> = file.receivers.iter().map(|receiver| receiver.name.as_str()).collect();
+        let names = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+        Failure::invalid(format!("{} has no receiver `{name}` (there are: {names})", path.display()))
+    })
 }
 
 /// The variables of the process. What is not UTF-8 is nothing of ours; the library would panic on it.

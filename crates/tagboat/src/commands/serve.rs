@@ -1,10 +1,14 @@
 //! `tagboat serve`: the server, until SIGTERM or Ctrl-C.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::IsTerminal as _, net::SocketAddr, sync::Arc, time::Duration};
 
-use tagboat_engine::Engine;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tagboat_engine::{Engine, chain};
+use tagboat_intake::{Receiver, Scheme};
+use tagboat_model::{ReceiverName, Timestamp};
 use tagboat_ports::Progress;
-use tagboat_settings::ServerFile;
+use tagboat_server::{Door, Server};
+use tagboat_settings::{LimitsFile, ServerFile};
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -29,14 +33,19 @@ const LONGEST_STOP: Duration = Duration::from_secs(25);
 /// never asked anything, and which it may keep open for as long as it likes.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3);
 
+/// What is old is taken away this often.
+const BETWEEN_PRUNINGS: tagboat_model::Duration = tagboat_model::Duration::from_seconds(300);
+
 pub(crate) async fn run(arguments: Serve) -> Result<Code, Failure> {
     start_log(arguments.log);
     let file = server_file(&arguments.config)?;
+    permit_many_files();
     let running = Running::start(&file, Arc::new(LogProgress)).await?;
     tracing::info!(address = %running.address, repositories = file.repositories.len(), receivers = file.receivers.len(), "listening");
     let base = file.public_url.clone().unwrap_or_else(|| format!("http://{}", running.address));
-    for receiver in &file.receivers {
-        tracing::info!(receiver = %receiver.name, address = %format!("{}/hooks/{}", base.trim_end_matches('/'), receiver.name), "receives");
+    for receiver in running.doors.values().map(|door| door.receiver()) {
+        let address = format!("{}/hooks/{}", base.trim_end_matches('/'), receiver.name);
+        tracing::info!(receiver = %receiver.name, %address, "{}", receives(receiver));
     }
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::failed("signals cannot be received", &error))?;
@@ -49,11 +58,32 @@ pub(crate) async fn run(arguments: Serve) -> Result<Code, Failure> {
     Ok(Code::Ok)
 }
 
+/// That a receiver has an address. The secret part of one is in no log.
+fn receives(receiver: &Receiver) -> &'static str {
+    match receiver.credentials.iter().any(|credential| credential.scheme() == Scheme::Path) {
+        true => "receives at this address with a secret part behind it, which `tagboat receivers` shows",
+        false => "receives",
+    }
+}
+
+/// A connection is an open file, of which a process has often 1,024 unless it asks for what it is permitted.
+fn permit_many_files() {
+    let limits = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limits.maximum, ..limits }) {
+        tracing::warn!(%error, "the number of open files stays as it was");
+    }
+}
+
 fn start_log(format: Output) {
     let filter = EnvFilter::try_from_env("TAGBOAT_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    // <https://no-color.org>
+    let colours = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // The parts of a reconcile are spans at the level `debug`; their ends tell where its time went.
-    let log =
-        tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::CLOSE).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colours)
+        .with_span_events(FmtSpan::CLOSE)
+        .with_writer(std::io::stderr);
     match format {
         Output::Json => log.json().init(),
         Output::Text => log.init(),
@@ -63,6 +93,7 @@ fn start_log(format: Output) {
 /// A server that runs in this process.
 pub(crate) struct Running {
     pub(crate) address: SocketAddr,
+    doors: Arc<BTreeMap<ReceiverName, Arc<Door>>>,
     stop: watch::Sender<bool>,
     http: JoinHandle<()>,
     workers: Vec<JoinHandle<()>>,
@@ -79,14 +110,13 @@ impl Running {
         engine.start().await.map_err(database)?;
         let (stop, stopped) = watch::channel(false);
         let workers = (0..WORKERS).map(|index| spawn_worker(&engine, index, stopped.clone())).collect();
-        let router = server.router();
+        spawn_pruner(&server, &file.limits, stopped.clone());
+        let doors = Arc::clone(&server.doors);
+        let (router, connections) = (server.router(), file.limits.connections);
         let http = tokio::spawn(async move {
-            let serving = axum::serve(listener, router).with_graceful_shutdown(wait(stopped));
-            if let Err(error) = serving.await {
-                tracing::error!(%error, "listening ended");
-            }
+            tagboat_server::serve(listener, router, connections, wait(stopped)).await;
         });
-        Ok(Self { address, stop, http, workers })
+        Ok(Self { address, doors, stop, http, workers })
     }
 
     /// Accept nothing more, finish what is under way.
@@ -111,7 +141,60 @@ fn spawn_worker(engine: &Arc<Engine>, index: usize, stopped: watch::Receiver<boo
     tokio::spawn(async move { engine.run(&owner, wait(stopped)).await })
 }
 
+/// Headers and bodies of deliveries go when they are old, or too many.
+fn spawn_pruner(server: &Server, limits: &LimitsFile, stopped: watch::Receiver<bool>) {
+    let (store, clock) = (Arc::clone(&server.store), Arc::clone(&server.clock));
+    let (kept, most_bytes) = (limits.keep_deliveries.milliseconds(), limits.kept_bytes);
+    tokio::spawn(async move {
+        let pruning = async {
+            loop {
+                let before = Timestamp(clock.now().0.saturating_sub_unsigned(kept));
+                match store.prune_deliveries(before, most_bytes).await {
+                    // There may be more than it takes away at once.
+                    Ok(1..) => continue,
+                    Ok(0) => {}
+                    Err(error) => tracing::warn!(error = %chain(&error), "old deliveries could not be taken away"),
+                }
+                clock.sleep_until(clock.now().plus(BETWEEN_PRUNINGS)).await;
+            }
+        };
+        tokio::select! {
+            () = pruning => {}
+            () = wait(stopped) => {}
+        }
+    });
+}
+
 async fn wait(mut stopped: watch::Receiver<bool>) {
     // An error means that the sender is gone, which is a stop as well.
     let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use tagboat_intake::{Configured, Kind, credentials};
+    use tagboat_model::TenantName;
+
+    #[test]
+    fn a_secret_part_of_an_address_is_spoken_of_and_not_shown() {
+        let said = |kind| {
+            let (tenant, name) = (TenantName::default(), "hook".parse().unwrap());
+            let secrets = vec!["a secret that nobody guesses".to_owned().into()];
+            let configured = Configured { secrets, ..Configured::default() };
+            let credentials = credentials(kind, &tenant, &name, configured).unwrap();
+            receives(&Receiver {
+                credentials,
+                name,
+                tenant,
+                kind,
+                registry: None,
+                repository: None,
+                images: Vec::new(),
+            })
+        };
+        assert!(said(Kind::Dockerhub).contains("a secret part behind it, which `tagboat receivers` shows"));
+        assert_eq!(said(Kind::Generic), "receives");
+    }
 }

@@ -75,11 +75,8 @@ impl Progress for Narrator {
         }
         match step {
             Step::Accepted { receiver, events, .. } => {
-                for (id, image, tag) in events {
-                    self.tell(
-                        "delivery",
-                        &format!("verified and stored: receiver {receiver} says {image}:{tag} was pushed"),
-                    );
+                for (id, event) in events {
+                    self.tell("delivery", &format!("verified and stored: receiver {receiver} tells of {event}"));
                     self.tell("", &styled(DIM, format!("event {id}; settling")));
                 }
             }

@@ -76,22 +76,27 @@ fn build(
 }
 
 fn settings(file: &ServerFile) -> Result<BTreeMap<String, RegistrySettings>, Failure> {
-    let mut settings = BTreeMap::new();
-    for registry in &file.registries {
-        let whose = format!("registry `{}`", registry.host);
-        // As image names mean it: `index.docker.io` is `docker.io`.
-        let host = ImageName::at(&registry.host, "any/name");
-        let host = host.map_err(|error| Failure::invalid(format!("{whose}: {error}")))?;
-        let one = RegistrySettings {
-            credentials: credentials(&whose, registry)?.unwrap_or_else(|| default_credentials(file)),
-            plain_http: registry.plain_http,
-            insecure: registry.insecure,
-            token_servers: registry.token_servers.clone(),
-            transport: transport(&whose, registry)?,
-        };
-        settings.insert(host.registry().to_owned(), one);
-    }
-    Ok(settings)
+    file.registries.iter().map(|registry| of_one(file, registry)).collect()
+}
+
+/// Whether what is named for a registry can be read.
+pub(super) fn check(file: &ServerFile, registry: &RegistryFile) -> Result<(), Failure> {
+    of_one(file, registry).map(|_| ())
+}
+
+fn of_one(file: &ServerFile, registry: &RegistryFile) -> Result<(String, RegistrySettings), Failure> {
+    let whose = format!("registry `{}`", registry.host);
+    // As image names mean it: `index.docker.io` is `docker.io`.
+    let host = ImageName::at(&registry.host, "any/name");
+    let host = host.map_err(|error| Failure::invalid(format!("{whose}: {error}")))?;
+    let settings = RegistrySettings {
+        credentials: credentials(&whose, registry)?.unwrap_or_else(|| default_credentials(file)),
+        plain_http: registry.plain_http,
+        insecure: registry.insecure,
+        token_servers: registry.token_servers.clone(),
+        transport: transport(&whose, registry)?,
+    };
+    Ok((host.registry().to_owned(), settings))
 }
 
 fn default_credentials(file: &ServerFile) -> Credentials {

@@ -35,6 +35,11 @@ pub(super) async fn of_server(file: &ServerFile) -> Result<Repositories, Failure
     Ok(repositories)
 }
 
+/// Whether what is named for a config repository can be read.
+pub(super) fn check(repository: &ConfigRepositoryFile) -> Result<(), Failure> {
+    settings(repository, Path::new("")).map(|_| ())
+}
+
 fn settings(repository: &ConfigRepositoryFile, mirror: &Path) -> Result<GitSettings, Failure> {
     let whose = format!("config repository `{}`", repository.name);
     let transport = HttpSettings {

@@ -7,19 +7,24 @@ use std::{
 
 use async_trait::async_trait;
 use tagboat_model::{
-    BranchKey, CommitId, DecisionId, Duration, Event, EventId, ImageName, TenantName, Timestamp, Trust,
+    BranchKey, CommitId, DecisionId, DeliveryId, Duration, EventId, ImageName, ReceiverName, TenantName, Timestamp,
 };
 use tagboat_ports::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
-    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, ToRecord, Work,
+    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, ToRecord, Work,
 };
 
-use super::{Bug, memory_files::Files, memory_tags::Tags};
+use super::{
+    Bug,
+    memory_deliveries::{Delivery, EventBranch},
+    memory_files::Files,
+    memory_tags::Tags,
+};
 
 #[derive(Debug, Default)]
-struct Branch {
+pub(super) struct Branch {
     dirty: i64,
-    served: i64,
+    pub(super) served: i64,
     first_dirty: Timestamp,
     last_dirty: Timestamp,
     urgent: bool,
@@ -33,11 +38,13 @@ struct Branch {
     served_at: Option<Timestamp>,
     problem: Option<String>,
     wake_at: Option<Timestamp>,
-    interests: BTreeMap<ImageName, Interest>,
+    pub(super) interests: BTreeMap<ImageName, Interest>,
+    /// Looks that no work has taken up yet, with the sequence of the newest event that wants each.
+    asked: BTreeMap<ImageName, i64>,
 }
 
 impl Branch {
-    fn mark(&mut self, now: Timestamp) -> i64 {
+    pub(super) fn mark(&mut self, now: Timestamp) -> i64 {
         if self.dirty == self.served {
             self.first_dirty = now;
         }
@@ -46,10 +53,20 @@ impl Branch {
         self.dirty
     }
 
-    fn note_looks(&mut self, record: &ToRecord) {
+    pub(super) fn ask_for_look(&mut self, image: &ImageName, sequence: i64) {
+        if let Some(interest) = self.interests.get_mut(image) {
+            interest.listed = false;
+            self.asked.insert(image.clone(), sequence);
+        }
+    }
+
+    fn note_looks(&mut self, record: &ToRecord, sequence: i64) {
+        let is_taken_up = |image: &ImageName| record.listed.contains(image) || record.missed.contains(image);
+        self.asked.retain(|image, asked| *asked > sequence || !is_taken_up(image));
         for interest in self.interests.values_mut() {
             interest.look_at = interest.look_at.filter(|look_at| *look_at > record.at);
-            interest.listed |= record.listed.contains(&interest.image);
+            let is_looked_at = record.listed.contains(&interest.image) && !self.asked.contains_key(&interest.image);
+            interest.listed |= is_looked_at;
             interest.listed &= !record.missed.contains(&interest.image);
             let waits = record.waiting.iter().find(|(image, _)| *image == interest.image);
             interest.look_at = waits.map_or(interest.look_at, |(_, at)| Some(*at));
@@ -66,15 +83,16 @@ impl Branch {
 
 #[derive(Default)]
 pub(super) struct Tables {
-    deliveries: Vec<DeliveryRecord>,
-    keys: BTreeSet<(TenantName, String, String)>,
-    events: Vec<(TenantName, EventRecord)>,
-    event_branches: Vec<(EventId, BranchKey, i64)>,
-    branches: BTreeMap<BranchKey, Branch>,
+    pub(super) deliveries: Vec<Delivery>,
+    /// Where in `deliveries` each key is.
+    pub(super) keys: BTreeMap<(TenantName, ReceiverName, String), usize>,
+    pub(super) events: Vec<EventRecord>,
+    pub(super) event_branches: Vec<EventBranch>,
+    pub(super) branches: BTreeMap<BranchKey, Branch>,
     pub(super) tags: Tags,
     pub(super) files: Files,
     decisions: Vec<(DecisionRecord, &'static str)>,
-    decision_events: BTreeSet<(DecisionId, EventId)>,
+    pub(super) decision_events: BTreeSet<(DecisionId, EventId)>,
 }
 
 /// See the module.
@@ -96,46 +114,7 @@ impl MemoryStore {
 
     /// One transaction.
     pub(super) fn accept_now(&self, delivery: NewDelivery) -> Stored {
-        let mut tables = self.tables.lock().unwrap();
-        let key = (delivery.tenant.clone(), delivery.receiver.to_string(), delivery.key.clone());
-        if !tables.keys.insert(key) {
-            return Stored::Duplicate;
-        }
-        tables.deliveries.push(DeliveryRecord {
-            id: delivery.id.clone(),
-            receiver: delivery.receiver.clone(),
-            verdict: delivery.verdict,
-            reasons: delivery.reasons,
-            received_at: delivery.received_at,
-        });
-        let mut stored = Vec::new();
-        for event in delivery.events {
-            let Event::ImagePushed(pushed) = event.event;
-            if event.trust >= Trust::Signed {
-                tables.tags.announce(&delivery.tenant, &pushed, delivery.received_at);
-            }
-            let mut branches = Vec::new();
-            for (key, branch) in &mut tables.branches {
-                if key.tenant == delivery.tenant && branch.interests.contains_key(&pushed.image) {
-                    branches.push((key.clone(), branch.mark(delivery.received_at)));
-                }
-            }
-            stored.push((event.id.clone(), branches.len()));
-            tables.event_branches.extend(branches.into_iter().map(|(key, at)| (event.id.clone(), key, at)));
-            let record = EventRecord {
-                id: event.id,
-                delivery: delivery.id.clone(),
-                receiver: delivery.receiver.clone(),
-                image: pushed.image,
-                tag: pushed.tag,
-                claimed_digest: pushed.claimed_digest,
-                trust: event.trust,
-                received_at: delivery.received_at,
-                branches: Vec::new(),
-            };
-            tables.events.push((delivery.tenant.clone(), record));
-        }
-        Stored::New(stored)
+        self.tables.lock().unwrap().accept(delivery)
     }
 }
 
@@ -144,27 +123,23 @@ impl Tables {
     fn held(&mut self, work: &Work) -> Option<&mut Branch> {
         self.branches.get_mut(&work.key).filter(|branch| branch.fence == work.fence)
     }
-
-    fn pending(&self, work: &Work) -> Vec<EventRecord> {
-        let served = self.branches.get(&work.key).map_or(0, |branch| branch.served);
-        let waiting =
-            self.event_branches.iter().filter(|(_, key, at)| *key == work.key && *at > served && *at <= work.sequence);
-        let ids: BTreeSet<&EventId> = waiting.map(|(id, _, _)| id).collect();
-        self.events.iter().filter(|(_, event)| ids.contains(&event.id)).map(|(_, event)| event.clone()).collect()
-    }
-
-    fn with_branches(&self, event: &EventRecord) -> EventRecord {
-        let of = self.event_branches.iter().filter(|(id, _, _)| *id == event.id);
-        let branches =
-            of.map(|(_, key, at)| (key.clone(), self.branches.get(key).is_some_and(|branch| *at <= branch.served)));
-        EventRecord { branches: branches.collect(), ..event.clone() }
-    }
 }
 
 #[async_trait]
 impl Store for MemoryStore {
     async fn accept(&self, delivery: NewDelivery) -> Result<Stored, StoreError> {
         Ok(self.accept_now(delivery))
+    }
+
+    async fn images_of_interest(&self, tenant: &TenantName) -> Result<Vec<ImageName>, StoreError> {
+        let tables = self.tables.lock().unwrap();
+        let branches = tables.branches.iter().filter(|(key, _)| key.tenant == *tenant);
+        let images: BTreeSet<&ImageName> = branches.flat_map(|(_, branch)| branch.interests.keys()).collect();
+        Ok(images.into_iter().cloned().collect())
+    }
+
+    async fn prune_deliveries(&self, before: Timestamp, most_bytes: u64) -> Result<u64, StoreError> {
+        Ok(self.tables.lock().unwrap().prune(before, most_bytes))
     }
 
     /// Several workers share this store, so another one may be alive.
@@ -246,6 +221,7 @@ impl Store for MemoryStore {
         let Some(branch) = tables.held(work) else { return Ok(()) };
         let interests = &mut branch.interests;
         interests.retain(|image, _| images.iter().any(|(wanted, _)| wanted == image));
+        branch.asked.retain(|image, _| interests.contains_key(image));
         for (image, rules) in images {
             let new = || Interest { image: image.clone(), listed: false, look_at: None, rules: rules.clone() };
             let known = interests.entry(image.clone()).or_insert_with(new);
@@ -276,7 +252,7 @@ impl Store for MemoryStore {
         let pending = self.tables.lock().unwrap().pending(work);
         let mut tables = self.tables.lock().unwrap();
         let Some(branch) = tables.held(work) else { return Ok(Recorded::StaleFence) };
-        branch.note_looks(&record);
+        branch.note_looks(&record, work.sequence);
         let mut times = Vec::new();
         for (id, decision, planned) in record.decisions {
             let state = if planned { "planned" } else { "none" };
@@ -284,15 +260,13 @@ impl Store for MemoryStore {
             let of_branch: Vec<EventId> = tables
                 .event_branches
                 .iter()
-                .filter(|(_, key, _)| *key == work.key)
-                .map(|(id, ..)| id.clone())
+                .filter(|it| it.key == work.key && it.since <= work.sequence)
+                .map(|it| it.event.clone())
                 .collect();
-            let waited = tables
-                .events
-                .iter()
-                .map(|(_, event)| event)
-                .filter(|event| of_branch.contains(&event.id) && Some(&event.tag) == chosen);
-            let answered = pending.iter().chain(waited).filter(|event| event.image == decision.image);
+            let is_chosen = |event: &EventRecord| event.pushed().is_some_and(|pushed| Some(&pushed.tag) == chosen);
+            let waited = tables.events.iter().filter(|event| of_branch.contains(&event.id) && is_chosen(event));
+            let is_about = |event: &EventRecord| event.pushed().is_some_and(|pushed| pushed.image == decision.image);
+            let answered = pending.iter().chain(waited).filter(|event| is_about(event));
             let answered: Vec<EventId> = answered.map(|event| event.id.clone()).collect();
             tables.decision_events.extend(answered.into_iter().map(|event| (id.clone(), event)));
             if let Some((known, known_state)) = tables.decisions.iter_mut().find(|(known, _)| known.id == id) {
@@ -323,7 +297,8 @@ impl Store for MemoryStore {
         let Settled { landed, given_up, listed } = settled;
         let mut tables = self.tables.lock().unwrap();
         if let Some(branch) = tables.branches.get_mut(key) {
-            let looked = branch.interests.values_mut().filter(|interest| listed.contains(&interest.image));
+            let is_looked_at = |image: &ImageName| listed.contains(image) && !branch.asked.contains_key(image);
+            let looked = branch.interests.values_mut().filter(|interest| is_looked_at(&interest.image));
             looked.for_each(|interest| interest.listed = true);
         }
         for (record, state) in tables.decisions.iter_mut().filter(|(record, _)| record.key == *key) {
@@ -373,32 +348,44 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn deliveries(&self, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
-        let tables = self.tables.lock().unwrap();
-        Ok(tables.deliveries.iter().rev().take(limit as usize).cloned().collect())
+    async fn deliveries(&self, receiver: Option<&ReceiverName>, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
+        Ok(self.tables.lock().unwrap().newest_deliveries(receiver, limit as usize))
+    }
+
+    async fn delivery(&self, id: &DeliveryId) -> Result<Option<StoredDelivery>, StoreError> {
+        Ok(self.tables.lock().unwrap().delivery(id))
     }
 
     async fn events(&self, limit: u32) -> Result<Vec<EventRecord>, StoreError> {
         let tables = self.tables.lock().unwrap();
-        Ok(tables.events.iter().rev().take(limit as usize).map(|(_, event)| tables.with_branches(event)).collect())
+        Ok(tables.events.iter().rev().take(limit as usize).map(|event| tables.with_branches(event)).collect())
     }
 
     async fn event(&self, id: &EventId) -> Result<Option<EventRecord>, StoreError> {
         let tables = self.tables.lock().unwrap();
-        Ok(tables.events.iter().find(|(_, event)| event.id == *id).map(|(_, event)| tables.with_branches(event)))
+        Ok(tables.events.iter().find(|event| event.id == *id).map(|event| tables.with_branches(event)))
     }
 
     async fn decisions(&self, about: &DecisionsAbout, limit: u32) -> Result<Vec<DecisionRecord>, StoreError> {
         let tables = self.tables.lock().unwrap();
+        let is_of = |record: &DecisionRecord, image: &str, entry: &str| {
+            record.decision.image.to_string() == image || record.decision.entry.as_str() == entry
+        };
         let answers = |record: &DecisionRecord| match about {
             DecisionsAbout::Anything => true,
+            DecisionsAbout::One(id) => record.id == *id,
             DecisionsAbout::Event(event) => tables.decision_events.contains(&(record.id.clone(), event.clone())),
-            DecisionsAbout::Image { image, entry } => {
-                record.decision.image.to_string() == *image || record.decision.entry.as_str() == entry
-            }
+            DecisionsAbout::Image { image, entry } => is_of(record, image, entry),
+            DecisionsAbout::Updates { image, entry } => record.commit.is_some() && is_of(record, image, entry),
         };
         let records = tables.decisions.iter().rev().map(|(record, _)| record).filter(|record| answers(record));
         Ok(records.take(limit as usize).cloned().collect())
+    }
+
+    async fn answered(&self, decision: &DecisionId) -> Result<Vec<EventId>, StoreError> {
+        let tables = self.tables.lock().unwrap();
+        let is_answered = |id: &&EventId| tables.decision_events.contains(&(decision.clone(), (*id).clone()));
+        Ok(tables.events.iter().map(|event| &event.id).filter(is_answered).cloned().collect())
     }
 
     async fn branches(&self) -> Result<Vec<BranchState>, StoreError> {

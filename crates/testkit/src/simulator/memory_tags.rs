@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use tagboat_model::{ImageName, ImagePushed, Tag, TenantName, Timestamp};
+use tagboat_model::{ImageName, ImagePushed, Tag, TenantName, Timestamp, Trust};
 use tagboat_ports::{Announcement, Observation, ObservedTag, Sighting, StoreError, TagMemory};
 
 use super::MemoryStore;
@@ -19,13 +19,18 @@ pub(super) struct Tags {
 }
 
 impl Tags {
-    pub(super) fn announce(&mut self, tenant: &TenantName, pushed: &ImagePushed, at: Timestamp) {
+    /// Only what is signed announces, and only when CI itself says what it built.
+    pub(super) fn announce(&mut self, tenant: &TenantName, pushed: &ImagePushed, trust: Trust, at: Timestamp) {
+        let Some(source) = pushed.source.clone().filter(|_| trust >= Trust::Signed) else { return };
         self.places += 1;
         let announced = self.announced.entry((tenant.clone(), pushed.image.clone())).or_default();
-        let same = |known: &Announcement| known.tag == pushed.tag && known.digest == pushed.claimed_digest;
+        let same = |known: &Announcement| {
+            let of_known = (&known.tag, &known.digest, known.source.origin());
+            of_known == (&pushed.tag, &pushed.claimed_digest, source.origin())
+        };
         if !announced.iter().any(same) {
             let (tag, digest) = (pushed.tag.clone(), pushed.claimed_digest.clone());
-            announced.push(Announcement { tag, digest, place: self.places, at });
+            announced.push(Announcement { tag, digest, place: self.places, at, source });
         }
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! [`run`] runs one seed; a failure names it, and the same seed fails the same way again.
 
+mod memory_deliveries;
 mod memory_files;
 mod memory_store;
 mod memory_tags;

@@ -54,7 +54,7 @@ pub(super) struct Inside {
     pub(super) blobs: BTreeMap<BlobId, Vec<u8>>,
     pub(super) tags: BTreeMap<(ImageName, Tag), Digest>,
     /// Deliveries on their way: the sender repeats each until it is answered.
-    in_flight: Vec<(String, Event)>,
+    in_flight: Vec<(String, ImagePushed, Trust)>,
     pushed: u64,
     pub(super) races: u64,
     people: u64,
@@ -174,23 +174,36 @@ impl World {
             return;
         }
         let index = self.random(inside.in_flight.len());
-        let (key, event) = inside.in_flight[index].clone();
+        let (key, pushed, trust) = inside.in_flight[index].clone();
         drop(inside);
         if self.fault(4) {
             return;
         }
         if !(self.bug == Some(Bug::AnswerBeforeStore) && self.fault(10)) {
             let number = self.ids.fetch_add(1, Ordering::Relaxed);
+            let event = NewEvent {
+                id: format!("event-{number}").parse().unwrap(),
+                looks: if trust == Trust::Url { vec![pushed.image.clone()] } else { Vec::new() },
+                branches: Vec::new(),
+                event: Event::ImagePushed(pushed),
+                trust,
+            };
             self.store.accept_now(NewDelivery {
                 id: format!("delivery-{number}").parse().unwrap(),
                 tenant: "default".parse().unwrap(),
                 receiver: "registry".parse().unwrap(),
+                kind: "distribution".to_owned(),
+                trust,
                 key,
+                once: None,
+                acts_again: false,
                 verdict: "accepted".to_owned(),
                 reasons: Vec::new(),
+                headers: Vec::new(),
                 body: Vec::new(),
+                body_hash: String::new(),
                 received_at: self.now(),
-                events: vec![NewEvent { id: format!("event-{number}").parse().unwrap(), event, trust: Trust::Token }],
+                events: vec![event],
             });
         }
         // The answer may be lost; then the same delivery comes again.
@@ -252,12 +265,13 @@ impl World {
 }
 
 impl Inside {
-    /// The registry has it, and tells of it until it is answered.
+    /// The registry has it, and tells of it until it is answered. Now and then it cannot prove who it is.
     fn push(&mut self, image: ImageName, tag: Tag, digest: Digest) {
         self.pushed += 1;
         self.tags.insert((image.clone(), tag.clone()), digest.clone());
-        let event = Event::ImagePushed(ImagePushed { image, tag, claimed_digest: Some(digest) });
-        self.in_flight.push((format!("delivery-{}", self.pushed), event));
+        let trust = if self.pushed.is_multiple_of(4) { Trust::Url } else { Trust::Token };
+        let pushed = ImagePushed::new(image, tag, Some(digest));
+        self.in_flight.push((format!("delivery-{}", self.pushed), pushed, trust));
     }
 
     fn files(&self) -> BTreeMap<String, Vec<u8>> {

@@ -21,8 +21,15 @@ const SETTLE: (&str, Duration) = ("2s", Duration::from_secs(2));
 
 pub(crate) async fn measure(setup: &Setup, files: usize, figures: &mut Figures) {
     let (binary, (settle, settle_time)) = (setup.binary.clone(), SETTLE);
-    let world =
-        World::over_http(WorldSetup { binary, settle, log: "warn", padding: files, wire_delay: Some(DELAY) }).await;
+    let world = World::over_http(WorldSetup {
+        binary,
+        settle,
+        log: "warn",
+        padding: files,
+        wire_delay: Some(DELAY),
+        garbled: 0,
+    })
+    .await;
     wait_until_started(&world).await;
     let wires = [("Git server", world.git_wire()), ("registry", world.registry_wire())];
     let wires = wires.map(|(to, wire)| (to, wire.unwrap()));

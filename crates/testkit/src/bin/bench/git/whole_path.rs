@@ -29,8 +29,15 @@ const PATIENCE_AT_THE_START: Duration = Duration::from_secs(300);
 
 pub(crate) async fn compare(setup: &Setup, files: usize, figures: &mut Figures) {
     let binary = setup.binary.clone();
-    let world =
-        World::over_http(WorldSetup { binary, settle: "0s", log: "warn", padding: files, wire_delay: None }).await;
+    let world = World::over_http(WorldSetup {
+        binary,
+        settle: "0s",
+        log: "warn",
+        padding: files,
+        wire_delay: None,
+        garbled: 0,
+    })
+    .await;
     wait_until_started(&world).await;
     // What is missing at the registry is looked for each time; here nothing is.
     world.registry.push_image("acme/worker", "main", "worker").await;
