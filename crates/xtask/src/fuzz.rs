@@ -1,6 +1,10 @@
 //! `cargo xtask fuzz`: LLVM's fuzzer over the targets in `tests/fuzz`, without further tools and on stable Rust.
 
-use std::{fs::File, path::Path, process::Command};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::run;
 
@@ -20,6 +24,17 @@ enum Seeds {
     Texts(&'static [&'static str]),
     /// Folders of `crates/manifest/tests/golden`.
     Golden(&'static [&'static str]),
+    /// A folder of `crates/intake/tests/payloads`.
+    Payloads(&'static str),
+    /// Texts, and all folders of it.
+    AllPayloads(&'static [&'static str]),
+}
+
+/// How long a target runs.
+#[derive(Clone, Copy)]
+pub(crate) enum Length {
+    Seconds(u64),
+    Inputs(u32),
 }
 
 /// One input for each way to choose.
@@ -67,41 +82,170 @@ const FORMATS: [Target; 11] = [
     },
 ];
 
-/// Fuzz a target, or with `formats` one after the other, for some seconds each.
-pub(crate) fn run_named(name: &str, seconds: u64) -> Result<(), String> {
+const fn sender(name: &'static str, folder: &'static str) -> Target {
+    Target { name, longest: 16_384, seeds: Seeds::Payloads(folder) }
+}
+
+/// One target for each kind of sender, and one for what all of them have to prove.
+const SENDERS: [Target; 20] = [
+    sender("sender_acr", "acr"),
+    sender("sender_aliyun", "aliyun"),
+    sender("sender_cdevents", "cdevents"),
+    sender("sender_cloudevents", "cloudevents"),
+    sender("sender_distribution", "distribution"),
+    sender("sender_dockerhub", "dockerhub"),
+    sender("sender_ecr", "ecr"),
+    sender("sender_forgejo", "forgejo"),
+    sender("sender_gar", "gar"),
+    sender("sender_generic", "generic"),
+    sender("sender_generic_oidc", "generic-oidc"),
+    sender("sender_gitea", "gitea"),
+    sender("sender_github", "github"),
+    sender("sender_gitlab", "gitlab"),
+    sender("sender_harbor", "harbor"),
+    sender("sender_jfrog", "jfrog"),
+    sender("sender_nexus", "nexus"),
+    sender("sender_quay", "quay"),
+    sender("sender_zot", "zot"),
+    Target { name: "credentials", longest: 16_384, seeds: Seeds::AllPayloads(&CREDENTIALS) },
+];
+
+/// Requests for each way to prove oneself, with something wrong in each.
+const CREDENTIALS: [&str; 18] = [
+    "Authorization: Bearer a\nX-Api-Key: a\nX-Webhook-Secret: a\nX-Gitlab-Token: a\n\n{}",
+    "address-token: 0123456789abcdef0123456789abcdef01234567\n\n{}",
+    "X-Hub-Signature-256: sha256=0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n\n{}",
+    "X-Gitea-Signature: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n\n{}",
+    "X-Forgejo-Signature: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n\n{}",
+    "X-Nexus-Webhook-Signature: 0123456789abcdef0123456789abcdef01234567\n\n{}",
+    "X-JFrog-Event-Auth: 0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\n\n{}",
+    "webhook-id: 1\nwebhook-timestamp: 1795662000\nwebhook-signature: v1,AAAA v1a,AAAA \
+     v1,AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n\n{}",
+    r#"token-header: {"alg":"RS256","kid":"nobody"}
+token-claims: {"iss":"https://issuer.example","aud":"tagboat","iat":1795661990,"nbf":1795661990,"exp":1795662300,"repository":"acme/web"}
+token-signature: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8
+
+{"image":"ghcr.io/acme/web","tag":"1.5.0"}"#,
+    r#"token-header: {"alg":"RS256","typ":"JWT"}
+token-claims: {"iss":"https://issuer.example","aud":["other","tagboat"],"iat":1795661990,"exp":1795662300.5,"repository":"acme/web"}
+token-signature: mac modulus
+
+{}"#,
+    r#"token-header: {"alg":"RS256","kid":"newer"}
+token-claims: {"iss":"https://issuer.example","aud":"tagboat","iat":1795661990,"exp":1795662300,"repository":"acme/web"}
+token-signature: AAAA
+
+{}"#,
+    r#"token-header: {"alg":"ES256","kid":"nobody"}
+token-claims: {"iss":"https://issuer.example","aud":"tagboat","iat":1795661990,"exp":1795662300,"repository":"acme/web"}
+token-signature: AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8AAQIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eHw
+
+{}"#,
+    r#"token-header: {"alg":"HS256","kid":"nobody"}
+token-claims: {"iss":"https://issuer.example","aud":"tagboat","iat":1795661990,"exp":1795662300,"repository":"acme/web"}
+token-signature: mac keys
+
+{}"#,
+    r#"token-header: {"alg":"HS256","kid":"nobody"}
+token-claims: {"iss":"https://issuer.example","aud":"tagboat","iat":1795661990,"exp":1795662300,"repository":"acme/web"}
+token-signature: mac certificate
+
+{}"#,
+    r#"token-header: {"alg":"none"}
+token-claims: {"iss":"https://issuer.example","aud":"tagboat","iat":1795661990,"exp":1795662300,"repository":"acme/web"}
+
+{}"#,
+    r#"token-header: {"alg":"RS256","kid":"nobody","jku":"https://evil.example/keys","x5u":"https://evil.example/","jwk":{}}
+token-claims: {"iss":"https://evil.example","iss":"https://issuer.example","aud":"tagboat","iat":1795661990,"exp":1795662300}
+token-signature: AAAA
+
+{}"#,
+    r#"x-amz-sns-message-type: Notification
+
+{"Type":"Notification","MessageId":"22b80b92-fdea-4c2c-8f9d-bdfb0c7bf324","TopicArn":"arn:aws:sns:us-west-2:123456789012:ecr-pushes","Subject":"a","Message":"{}","Timestamp":"2026-11-26T02:59:00.655Z","SignatureVersion":"2","Signature":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","SigningCertURL":"https://sns.us-west-2.amazonaws.com/SimpleNotificationService-01d088a6f77103d0fe307c0069e40ed6.pem"}"#,
+    r#"x-amz-sns-message-type: SubscriptionConfirmation
+
+{"Type":"SubscriptionConfirmation","MessageId":"165545c9-2a5c-472c-8df2-7ff2be2b3b1b","Token":"2336412f37fb687f","TopicArn":"arn:aws:sns:us-west-2:123456789012:ecr-pushes","Message":"a","SubscribeURL":"https://evil.example/","Timestamp":"2026-11-26T02:59:00.655Z","SignatureVersion":"1","Signature":"AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=","SigningCertURL":"https://sns.us-west-2.amazonaws.com/SimpleNotificationService-0.pem"}"#,
+];
+
+/// Fuzz a target, or with `formats` or `senders` one after the other, each for this long.
+pub(crate) fn run_named(name: &str, length: Length) -> Result<(), String> {
+    let several = || FORMATS.iter().chain(&SENDERS);
     match name {
-        "policy" => run_target(&POLICY, seconds),
-        "formats" => FORMATS.iter().try_for_each(|target| run_target(target, seconds)),
+        "policy" => run_target(&POLICY, length),
+        "formats" => FORMATS.iter().try_for_each(|target| run_target(target, length)),
+        "senders" => SENDERS.iter().try_for_each(|target| run_target(target, length)),
         name => {
-            let names: Vec<&str> = FORMATS.iter().map(|target| target.name).collect();
-            let found = FORMATS.iter().find(|target| target.name == name);
-            let unknown = || format!("there is no target `{name}` (there are: policy, formats, {})", names.join(", "));
-            run_target(found.ok_or_else(unknown)?, seconds)
+            let names: Vec<&str> = several().map(|target| target.name).collect();
+            let names = names.join(", ");
+            let unknown = || format!("there is no target `{name}` (there are: policy, formats, senders, {names})");
+            run_target(several().find(|target| target.name == name).ok_or_else(unknown)?, length)
         }
     }
 }
 
+const GOLDEN: &str = "crates/manifest/tests/golden";
+const PAYLOADS: &str = "crates/intake/tests/payloads";
+
 fn seeds(seeds: &Seeds) -> Result<Vec<Vec<u8>>, String> {
-    let folders = match seeds {
-        Seeds::Texts(texts) => return Ok(texts.iter().map(|text| text.as_bytes().to_vec()).collect()),
-        Seeds::Golden(folders) => folders,
-    };
     let mut all = Vec::new();
-    for folder in *folders {
-        let folder = Path::new("crates/manifest/tests/golden").join(folder);
-        let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
-        for entry in std::fs::read_dir(&folder).map_err(failed)? {
-            let path = entry.map_err(failed)?.path();
-            if !path.ends_with("expected.txt") {
-                all.push(std::fs::read(path).map_err(failed)?);
+    if let Seeds::Texts(texts) | Seeds::AllPayloads(texts) = seeds {
+        all.extend(texts.iter().map(|text| text.as_bytes().to_vec()));
+    }
+    match seeds {
+        Seeds::Texts(_) => {}
+        Seeds::Golden(folders) => {
+            for folder in *folders {
+                let files = entries(&Path::new(GOLDEN).join(folder))?;
+                for path in files.iter().filter(|path| !path.ends_with("expected.txt")) {
+                    all.push(read(path)?);
+                }
+            }
+        }
+        Seeds::Payloads(folder) => all.extend(requests(&Path::new(PAYLOADS).join(folder))?),
+        Seeds::AllPayloads(_) => {
+            for folder in entries(Path::new(PAYLOADS))? {
+                all.extend(requests(&folder)?);
             }
         }
     }
     Ok(all)
 }
 
-/// Fuzz one target for some seconds. New inputs and what fails stay below `target/fuzz`.
-fn run_target(target: &Target, seconds: u64) -> Result<(), String> {
+/// The requests that a folder keeps.
+fn requests(folder: &Path) -> Result<Vec<Vec<u8>>, String> {
+    let files = entries(folder)?;
+    let bodies = files.iter().filter(|path| path.extension().is_some_and(|extension| extension == "body"));
+    bodies.map(|path| Ok(request(&read(&path.with_extension("headers"))?, &read(path)?))).collect()
+}
+
+/// A request as the targets read it: a header a line, an empty line, the body.
+fn request(headers: &[u8], body: &[u8]) -> Vec<u8> {
+    let mut request = Vec::new();
+    for line in headers.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii).filter(|line| !line.is_empty()) {
+        request.extend_from_slice(line);
+        request.push(b'\n');
+    }
+    request.push(b'\n');
+    request.extend_from_slice(body);
+    request
+}
+
+/// What is in a folder, by name, so that seeds have the same numbers every time.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
+    let entries = std::fs::read_dir(folder).map_err(failed)?;
+    let mut all = entries.map(|entry| Ok(entry.map_err(failed)?.path())).collect::<Result<Vec<_>, String>>()?;
+    all.sort();
+    Ok(all)
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Fuzz one target. New inputs and what fails stay below `target/fuzz`.
+fn run_target(target: &Target, length: Length) -> Result<(), String> {
     let name = target.name;
     let folder = Path::new("target/fuzz");
     let corpus = folder.join("corpus").join(name);
@@ -126,13 +270,11 @@ fn run_target(target: &Target, seconds: u64) -> Result<(), String> {
     ]);
     command.arg("--target-dir").arg(folder).env("RUSTFLAGS", COVERAGE).arg("--").arg(&corpus);
     let artifacts = format!("-artifact_prefix={}/", folder.display());
-    command.args([
-        &format!("-max_total_time={seconds}"),
-        &format!("-max_len={}", target.longest),
-        "-timeout=5",
-        "-rss_limit_mb=512",
-        &artifacts,
-    ]);
+    let length = match length {
+        Length::Seconds(seconds) => format!("-max_total_time={seconds}"),
+        Length::Inputs(inputs) => format!("-runs={inputs}"),
+    };
+    command.args([&length, &format!("-max_len={}", target.longest), "-timeout=5", "-rss_limit_mb=512", &artifacts]);
     // It tells of every input that takes a new branch, on standard error.
     let log = folder.join(format!("{name}.log"));
     let file = File::create(&log).map_err(|error| format!("{}: {error}", log.display()))?;

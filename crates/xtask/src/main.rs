@@ -12,6 +12,8 @@ use std::process::{Command, ExitCode};
 
 use clap::{Parser, Subcommand};
 
+use fuzz::Length;
+
 #[derive(Parser)]
 #[command(name = "cargo xtask")]
 struct Arguments {
@@ -23,7 +25,7 @@ struct Arguments {
 enum Task {
     /// Install what the tests need, then run them all.
     Test {
-        /// Add the long runs: more seeds of the simulator, ten minutes of fuzzing.
+        /// Add the long runs: more seeds of the simulator, an hour of fuzzing.
         #[arg(long)]
         full: bool,
     },
@@ -49,11 +51,15 @@ enum Task {
     },
     /// Throw generated inputs at a parser, guided by the branches they take.
     Fuzz {
-        /// What: `policy`, ranges, expressions and tags; `formats`, every format that is edited, or the name of one.
+        /// What: `policy`, ranges, expressions and tags; `formats`, every format that is edited; `senders`, the requests
+        /// of every kind of sender and what they have to prove; or the name of one of these.
         target: String,
         /// For how long, each.
-        #[arg(long, default_value_t = 60)]
+        #[arg(long, default_value_t = 60, conflicts_with = "runs")]
         seconds: u64,
+        /// How many inputs, each, however long that takes. A long run has 10,000,000.
+        #[arg(long)]
+        runs: Option<u32>,
     },
     /// Run the engine in the simulator, one seed after the other, until one fails.
     Simulate {
@@ -78,7 +84,10 @@ fn main() -> ExitCode {
             });
             bench(&name, rounds, files, &output)
         }
-        Task::Fuzz { target, seconds } => tools::install().and_then(|()| fuzz::run_named(&target, seconds)),
+        Task::Fuzz { target, seconds, runs } => {
+            let length = runs.map_or(Length::Seconds(seconds), Length::Inputs);
+            tools::install().and_then(|()| fuzz::run_named(&target, length))
+        }
         Task::Simulate { seeds, from } => simulate(seeds, from),
     };
     match result {
@@ -95,13 +104,15 @@ const FULL_SEEDS: u64 = 20_000;
 /// Seconds of fuzzing in it.
 const FULL_FUZZING: u64 = 600;
 const FULL_FUZZING_OF_A_FORMAT: u64 = 120;
+const FULL_FUZZING_OF_A_SENDER: u64 = 60;
 
 fn test(full: bool) -> Result<(), String> {
     tools::install()?;
     if full {
         simulate(FULL_SEEDS, 0)?;
-        fuzz::run_named("policy", FULL_FUZZING)?;
-        fuzz::run_named("formats", FULL_FUZZING_OF_A_FORMAT)?;
+        fuzz::run_named("policy", Length::Seconds(FULL_FUZZING))?;
+        fuzz::run_named("formats", Length::Seconds(FULL_FUZZING_OF_A_FORMAT))?;
+        fuzz::run_named("senders", Length::Seconds(FULL_FUZZING_OF_A_SENDER))?;
     }
     // nextest runs each test in a process of its own and all files at once; both run the same tests.
     let nextest =
