@@ -5,12 +5,14 @@
 mod bad_input;
 mod branches;
 mod choosing;
+mod ci_snippets;
 mod commands;
 mod crashes;
 mod demo;
 mod deploy;
 mod folder;
 mod main_job;
+mod notify;
 mod plan;
 mod policy;
 mod update;

@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod event;
+mod notify;
 mod receivers;
 
 use std::path::PathBuf;
@@ -10,6 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub(crate) use deliveries::{Deliveries, DeliveriesAction, DeliveryShow};
 pub(crate) use event::{Event, EventParse};
+pub(crate) use notify::Notify;
 pub(crate) use receivers::Receivers;
 
 /// Joins CI to pull-based GitOps: hears that an image was pushed, decides by policy which environment should
@@ -40,6 +42,8 @@ pub(crate) enum Command {
     References(References),
     /// Say why an image was updated, or why nothing was done.
     Explain(Explain),
+    /// Tell a server from CI that an image was pushed, and follow what comes of it.
+    Notify(Box<Notify>),
     /// Work with policies.
     #[command(subcommand)]
     Policy(Policy),

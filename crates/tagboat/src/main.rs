@@ -44,6 +44,7 @@ async fn run() -> Code {
         Command::Update(arguments) => commands::update::run(&arguments),
         Command::References(arguments) => commands::references::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments).await,
+        Command::Notify(arguments) => commands::notify::run(&arguments).await,
         Command::Policy(Policy::Test(arguments)) => commands::policy_test::run(&arguments).await,
         Command::Event(Event::Parse(arguments)) => commands::event_parse::run(&arguments),
         Command::Receivers(arguments) => commands::receivers::run(&arguments),

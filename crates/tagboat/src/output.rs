@@ -20,6 +20,11 @@ pub(crate) fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+/// What is under way, to standard error.
+pub(crate) fn progress(text: impl AsRef<str>) {
+    anstream::eprintln!("{}", text.as_ref());
+}
+
 /// What went wrong, to standard error.
 pub(crate) fn error(message: &str) {
     anstream::eprintln!("{}: {message}", styled(RED.bold(), "error"));

@@ -3,13 +3,14 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 /// The commands in the order of the reference.
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 15] = [
     "demo",
     "serve",
     "check",
     "plan",
     "update",
     "references",
+    "notify",
     "explain",
     "policy test",
     "event parse",

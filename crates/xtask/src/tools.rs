@@ -8,7 +8,7 @@ use std::{
 use crate::run;
 
 /// Program, package, what it is for.
-const TOOLS: [(&str, &str, &str); 8] = [
+const TOOLS: [(&str, &str, &str); 10] = [
     ("git", "git", "config repositories"),
     ("docker-registry", "docker-registry", "a registry with its own notifications"),
     ("sshd", "openssh-server", "config repositories over ssh"),
@@ -17,6 +17,8 @@ const TOOLS: [(&str, &str, &str); 8] = [
     ("gpg", "gnupg", "keys that sign commits"),
     ("c++", "g++", "the fuzzer"),
     ("kubectl", "kubernetes-client", "rendering kustomizations"),
+    ("curl", "curl", "the script for CI without the binary"),
+    ("openssl", "openssl", "the script for CI without the binary"),
 ];
 
 /// Make sure that everything is there.

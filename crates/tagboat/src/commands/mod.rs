@@ -4,6 +4,7 @@ pub(crate) mod check;
 pub(crate) mod deliveries;
 pub(crate) mod event_parse;
 pub(crate) mod explain;
+pub(crate) mod notify;
 pub(crate) mod plan;
 pub(crate) mod policy_test;
 pub(crate) mod receivers;
