@@ -108,7 +108,8 @@ fn status(code: u16) -> StatusCode {
 }
 
 /// One answer for everything that is not authentic: it follows from the form of the address alone, and does not tell whether
-/// there is such a receiver (that a body is read at all still does). A secret address that is wrong is one that does not exist. Amazon SNS takes only 403 for final.
+/// there is such a receiver (that a body is read at all still does). A secret address that is wrong is one that does not
+/// exist. Amazon SNS takes only 403 for final.
 fn refusal(receiver: Option<&Receiver>, path_token: Option<&str>) -> Response {
     let by_topic = |credential: &Credential| credential.scheme() == Scheme::Topic;
     match (receiver, path_token) {
