@@ -62,3 +62,18 @@ async fn an_event_that_waits_tells_what_keeps_it() {
     let failing = followed().await;
     assert_eq!((&failing["fate"], &failing["problems"]), (&json!("waiting"), &json!([problem])));
 }
+
+#[tokio::test]
+async fn what_cannot_be_stored_is_not_answered_with_success() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("tagboat.db");
+    let store = tagboat_store::SqliteStore::open(&format!("sqlite:{}", path.display())).await.unwrap();
+    let server = Server { store: std::sync::Arc::new(store), ..server(Access::Everybody).0 };
+    assert_eq!(send(&server, from_ci("a", "s3cret", ANNOUNCED)).await.0, 202);
+    // What a dying disk leaves.
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        std::fs::write(file.unwrap().path(), vec![0xff; 8192]).unwrap();
+    }
+    assert_eq!(send(&server, from_ci("b", "s3cret", ANNOUNCED)).await.0, 503, "the sender keeps it");
+    assert_eq!(counted(&server, Counted::Postponed), [("the database does not answer".to_owned(), 1)]);
+}
