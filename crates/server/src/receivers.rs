@@ -235,7 +235,7 @@ impl Server {
         let now = self.clock.now();
         let (store, ids, authentic) = (&*self.store, &*self.ids, accepted.verdict);
         let made = new_delivery(store, ids, receiver, &self.repositories, accepted, headers, body.to_vec(), now);
-        let (delivery, ignored) = made.await.map_err(|error| self.unstored(receiver, &error))?;
+        let (mut delivery, ignored) = made.await.map_err(|error| self.unstored(receiver, &error))?;
         self.count_ignored(receiver, &ignored);
         if delivery.events.is_empty() && ignored.iter().all(Ignored::is_routine) {
             let reasons = delivery.reasons;
@@ -244,7 +244,10 @@ impl Server {
             let verdict = if authentic == Verdict::Accepted { Verdict::Ignored } else { authentic };
             return Ok(Taken { verdict, events: Vec::new(), reasons, repetition: None });
         }
-        let stored = self.store.accept(delivery.clone()).await.map_err(|error| self.unstored(receiver, &error))?;
+        // A body may have many megabytes; what is told of it afterwards needs no copy.
+        let body = std::mem::take(&mut delivery.body);
+        let whole = NewDelivery { body, ..delivery.clone() };
+        let stored = self.store.accept(whole).await.map_err(|error| self.unstored(receiver, &error))?;
         Ok(self.tell(receiver, delivery, stored))
     }
 
