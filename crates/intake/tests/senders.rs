@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
 use tagboat_intake::{
     Accepted, Configured, Denied, Headers, Keys, Kind, Receiver, Refused, Request, Scheme, credentials, receive,
     sign_standard_webhook,
@@ -167,6 +169,31 @@ fn a_signed_announcement_becomes_an_event() {
     Ignored, key job-17
     ignored: this receiver may not speak for ghcr.io/acme/api; add it to the receiver's `images` if it should
     "#);
+}
+
+/// As GitHub signs.
+fn hub_signature(secret: &str, body: &[u8]) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).unwrap();
+    mac.update(body);
+    mac.finalize().into_bytes().iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+#[test]
+fn what_was_signed_is_taken_once_whatever_stands_beside_it_unsigned() {
+    let body = br#"{"image":"ghcr.io/acme/web","tag":"1.5.0"}"#;
+    // The body alone is signed: the key may be another one each time, what is signed is not.
+    let hub = |key: &str| {
+        let signature = hub_signature("s3cret", body);
+        let headers = [("x-hub-signature-256", signature.as_str()), ("idempotency-key", key)];
+        taken(&generic(), &headers.into_iter().collect(), body).unwrap()
+    };
+    let (one, other) = (hub("one"), hub("other"));
+    assert_ne!(one.key, other.key);
+    assert!(one.once.is_some() && one.once == other.once, "{:?} {:?}", one.once, other.once);
+    let signed = from_ci(std::str::from_utf8(body).unwrap()).unwrap();
+    assert_eq!(signed.once.as_deref(), Some("job-17"));
+    // A header with a secret signs nothing.
+    assert_eq!(from_registry(r#"{"events":[]}"#).unwrap().once, None);
 }
 
 /// Every kind, with each of its schemes that needs no published keys.

@@ -72,6 +72,23 @@ fn what_a_token_says_of_the_build_goes_with_the_event() {
     );
 }
 
+#[test]
+fn nobody_uses_up_the_keys_of_another_job() {
+    let key = |claims: &Value| present(&signed(claims)).unwrap().key;
+    let own = key(&claims());
+    assert_eq!(own, key(&with("run_number", json!("18"))), "another run of the same job");
+    assert_eq!(own, key(&with("jti", json!("another"))), "another token");
+    for (claim, other) in [
+        ("sub", "repo:acme/web:pull_request"),
+        ("repository", "acme/api-x"),
+        ("ref", "refs/tags/1"),
+        ("workflow", "another"),
+        ("environment", "another"),
+    ] {
+        assert_ne!(own, key(&with(claim, json!(other))), "{claim}");
+    }
+}
+
 /// What is told of a token with these claims: repository, revision, run, actor.
 fn told(provider: Provider, own: &Value, rules: &[(&str, &str)]) -> [Option<String>; 4] {
     let issuer = provider.issuer().unwrap_or(ISSUER).to_owned();
