@@ -21,7 +21,7 @@ pub const REGISTRY_SECRET: &str = "Bearer canary-registry-7f3a";
 pub const CI_SECRET: &str = "canary-ci-91be";
 /// What opens the Git server.
 pub const GIT_PASSWORD: &str = "canary-git-c04d";
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How a world is made.
 #[derive(Debug, Clone)]
