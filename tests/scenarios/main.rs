@@ -19,6 +19,7 @@ mod main_job;
 mod notify;
 mod plan;
 mod policy;
+mod promotion;
 mod senders_cli;
 mod update;
 mod world;

@@ -29,7 +29,11 @@ const PURE: [(&str, &[&str]); 7] = [
     ),
     ("tagboat-policy", &["serde", "thiserror", "schemars", "semver", "regex"]),
     ("tagboat-manifest", &["serde", "serde_json", "thiserror", "granit-parser", "memchr", "regex", "toml_edit"]),
-    ("tagboat-promotion", &["serde", "serde_json", "thiserror", "globset", "sha2", "minijinja"]),
+    (
+        "tagboat-promotion",
+        // Time zones are compiled in: no clock and no file of the system is read.
+        &["serde", "serde_json", "thiserror", "globset", "sha2", "minijinja", "jiff", "strsim", "hmac"],
+    ),
     ("tagboat-settings", &["serde", "serde_json", "thiserror", "schemars", "serde-saphyr", "strsim"]),
     (
         "tagboat-signature",
@@ -48,7 +52,7 @@ const PURE: [(&str, &[&str]); 7] = [
 ];
 
 /// Our crates that each of ours may use.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("tagboat-model", &[]),
     ("tagboat-intake", &["model"]),
     ("tagboat-policy", &["model"]),
@@ -61,6 +65,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
     ("tagboat-registry", &["model", "ports", "signature", "connection"]),
     ("tagboat-issuer", &["model", "ports", "connection"]),
     ("tagboat-repository", &["model", "ports", "connection"]),
+    ("tagboat-forge", &["model", "ports", "connection"]),
     ("tagboat-store", &["model", "ports"]),
     ("tagboat-engine", &["model", "intake", "policy", "manifest", "promotion", "settings", "ports"]),
     ("tagboat-server", &["model", "intake", "policy", "manifest", "promotion", "settings", "ports", "engine"]),
@@ -79,6 +84,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "registry",
             "issuer",
             "repository",
+            "forge",
             "store",
         ],
     ),
@@ -121,6 +127,7 @@ const DOORS: [(&str, &[&str]); 16] = [
             "tagboat-registry",
             "tagboat-issuer",
             "tagboat-repository",
+            "tagboat-forge",
             "tagboat",
             "tagboat-testkit",
         ],

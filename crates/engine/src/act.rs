@@ -1,61 +1,97 @@
 //! Act: make the planned commits true, and write down what became of them.
 
-use tagboat_model::{BranchKey, CommitId, ImageName, Timestamp};
-use tagboat_ports::{BranchChange, BranchUpdate, NewCommit, NewFile, Push, PushOutcome, Settled, Step};
+use std::collections::BTreeMap;
+
+use tagboat_model::{BranchKey, CommitId, DecisionId, ImageName, PutBy, Ran, RanIn, Timestamp};
+use tagboat_ports::{
+    BranchChange, BranchUpdate, DecisionsAbout, NewCommit, NotedRan, Push, PushOutcome, Settled, Step, Work,
+};
 use tagboat_promotion::CommitPlan;
 
-use crate::{ConfigRepository, Engine, ReconcileError};
+use crate::{ConfigRepository, Engine, ReconcileError, pulls::new_commit};
 
 impl Engine {
     /// Push the plans on top of `base` in one go. `times` are the times of their first recording, so that a
-    /// repeated push makes the same commits. Once they are there, `listed` were looked at completely.
+    /// repeated push makes the same commits.
     pub(crate) async fn act(
         &self,
         key: &BranchKey,
         config: &ConfigRepository,
         base: &CommitId,
-        (plans, times): (&[CommitPlan], &[Timestamp]),
-        listed: &[ImageName],
+        (plans, times): (&[CommitPlan], &BTreeMap<DecisionId, Timestamp>),
     ) -> Result<PushOutcome, ReconcileError> {
-        let commit = |(plan, time): (&CommitPlan, &Timestamp)| NewCommit {
-            decision: plan.decision.clone(),
-            time: *time,
-            message: plan.message.clone(),
-            files: plan
-                .files
-                .iter()
-                .map(|file| NewFile { path: file.path.clone(), bytes: file.bytes.clone() })
-                .collect(),
-        };
-        let commits: Vec<NewCommit> = plans.iter().zip(times).map(commit).collect();
+        let commits: Vec<NewCommit> = plans.iter().filter_map(|plan| new_commit(plan, times, self.now())).collect();
         let change = BranchChange::Append { base: base.clone(), commits };
-        let push = Push { updates: vec![BranchUpdate { branch: key.branch.clone(), change }] };
-        let outcome = config.port.push(&push).await?;
-        if let PushOutcome::Landed(ids) = &outcome {
-            let ids = ids.iter().flatten().cloned();
-            let landed: Vec<_> = plans.iter().map(|plan| plan.decision.clone()).zip(ids).collect();
-            let settled = Settled { landed: landed.clone(), given_up: Vec::new(), listed: listed.to_vec() };
-            self.ports.store.settle_changes(key, &settled, self.now()).await?;
-            self.ports.progress.step(&Step::Pushed { key: key.clone(), commits: landed, at: self.now() });
+        let update = BranchUpdate { branch: key.branch.clone(), change };
+        Ok(config.port.push(&Push { updates: vec![update], options: Vec::new() }).await?)
+    }
+
+    /// Write down that the plans landed as these commits, and that `listed` were looked at completely. Last of all: what is
+    /// settled is not asked about again.
+    pub(crate) async fn settle(
+        &self,
+        key: &BranchKey,
+        (plans, commits): (&[CommitPlan], &[CommitId]),
+        listed: Vec<ImageName>,
+    ) -> Result<(), ReconcileError> {
+        if commits.is_empty() {
+            return Ok(());
         }
-        Ok(outcome)
+        let landed: Vec<(DecisionId, CommitId)> = plans
+            .iter()
+            .zip(commits)
+            .flat_map(|(plan, id)| plan.decisions.iter().map(move |decision| (decision.clone(), id.clone())))
+            .collect();
+        let settled = Settled { landed: landed.clone(), given_up: Vec::new(), listed };
+        self.ports.store.settle_changes(key, &settled, self.now()).await?;
+        self.ports.progress.step(&Step::Pushed { key: key.clone(), commits: landed, at: self.now() });
+        Ok(())
     }
 
     /// Find out about commits that were planned before and never written down as landed: the process may have
     /// ended, or the answer been lost, between the push and the note. Returns whether one landed.
     pub(crate) async fn settle_earlier(
         &self,
-        key: &BranchKey,
+        work: &Work,
         config: &ConfigRepository,
         head: &CommitId,
     ) -> Result<bool, ReconcileError> {
+        let key = &work.key;
         let pending = self.ports.store.pending_changes(key).await?;
         let Some(oldest) = pending.first() else { return Ok(false) };
         let ids: Vec<_> = pending.iter().map(|change| change.decision.clone()).collect();
         let landed = config.port.landed(head, &oldest.base, &ids).await?;
         let given_up: Vec<_> = ids.into_iter().filter(|id| !landed.iter().any(|(found, _)| found == id)).collect();
         let settled = Settled { landed, given_up, listed: Vec::new() };
+        // In this order: what is settled is not asked about again.
+        self.note_landed(work, &settled.landed).await?;
         self.ports.store.settle_changes(key, &settled, self.now()).await?;
         Ok(!settled.landed.is_empty())
+    }
+
+    /// Write down as running what commits brought of which it was not known that they landed: else it would count as put there
+    /// by others.
+    async fn note_landed(&self, work: &Work, landed: &[(DecisionId, CommitId)]) -> Result<(), ReconcileError> {
+        let mut noted = Vec::new();
+        for (id, commit) in landed {
+            let found = self.ports.store.decisions(&DecisionsAbout::One(id.clone()), 1).await?;
+            let Some(decision) = found.into_iter().next().map(|record| record.decision) else { continue };
+            let Some(version) = decision.version else { continue };
+            let ran = Ran {
+                version,
+                since: self.now(),
+                until: None,
+                by: PutBy::Tagboat { decision: id.clone() },
+                commit: Some(commit.clone()),
+                taken_back: false,
+                rollout: None,
+            };
+            let (environment, entry) = (decision.environment, decision.entry);
+            noted.push(NotedRan::Runs(Box::new(RanIn { environment, entry, ran })));
+        }
+        if !noted.is_empty() {
+            self.ports.store.note_ran(work, &noted).await?;
+        }
+        Ok(())
     }
 }

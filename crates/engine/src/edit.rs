@@ -10,6 +10,8 @@ use tagboat_model::{Decision, Edit, Outcome, Reason, Version};
 use tagboat_ports::NotEditable;
 use tagboat_promotion::{Facts, FileChange, ImageFacts};
 
+use crate::lanes::is_offered;
+
 /// A file as it was read, with what image entries say of places in it.
 pub(crate) struct SourceFile {
     pub(crate) bytes: Vec<u8>,
@@ -25,23 +27,29 @@ pub(crate) struct EditedDecision {
     pub(crate) files: Vec<FileChange>,
 }
 
-/// The files that decisions change, sorted.
+/// A decision with what it is about, and whether files are to be changed for it.
+pub(crate) struct ToEdit<'f> {
+    pub(crate) image: &'f ImageFacts,
+    pub(crate) decision: Decision,
+    pub(crate) wanted: bool,
+}
+
+/// The files that decisions may change, sorted.
 pub(crate) fn to_change(facts: &Facts, decisions: &[Decision]) -> Vec<String> {
     let images = facts.environments.iter().flat_map(|environment| &environment.images);
-    let updated = decisions.iter().zip(images).filter(|(decision, _)| decision.outcome == Outcome::Update);
+    let updated = decisions.iter().zip(images).filter(|(decision, _)| is_offered(decision, true));
     let files: BTreeSet<&String> = updated.flat_map(|(_, image)| &image.references).map(|it| &it.file).collect();
     files.into_iter().cloned().collect()
 }
 
-/// Edit the files for every decision to update, in order. A file that several decisions change contains, for
-/// each, the changes of those before it.
-pub(crate) fn edit(facts: &Facts, files: &Files, decisions: Vec<Decision>) -> Vec<EditedDecision> {
-    let images = facts.environments.iter().flat_map(|environment| &environment.images);
+/// Edit the files for every decision that wants it, in order. A file that several decisions change contains, for each, the
+/// changes of those before it.
+pub(crate) fn edit(files: &Files, decided: Vec<ToEdit<'_>>) -> Vec<EditedDecision> {
     let mut so_far: BTreeMap<String, Vec<Edit>> = BTreeMap::new();
     let mut edited = Vec::new();
-    for (mut decision, image) in decisions.into_iter().zip(images) {
+    for ToEdit { image, mut decision, wanted } in decided {
         let mut changes = Vec::new();
-        if let (Outcome::Update, Some(version)) = (decision.outcome, decision.version.clone()) {
+        if let (true, Some(version)) = (wanted, decision.version.clone()) {
             match edit_image(image, &version, files, &so_far) {
                 Ok((edits, files)) => (so_far, changes) = (edits, files),
                 Err(reason) => {
@@ -121,6 +129,9 @@ mod tests {
             passed_over: Vec::new(),
             unread: 0,
             registry_unavailable: None,
+            ran: Vec::new(),
+            upstream: None,
+            offered: None,
         }
     }
 
@@ -133,12 +144,17 @@ mod tests {
         let environments = vec![EnvironmentFacts {
             name: "dev".parse().unwrap(),
             images: vec![image("web", text), image("api", text)],
+            promotion: None,
+            gates: tagboat_promotion::Gates::default(),
+            by_pull_request: false,
+            holds: Vec::new(),
         }];
         let facts = Facts { key, head: "0".repeat(40).parse().unwrap(), now: Timestamp(0), environments };
         let source = SourceFile { bytes: text.as_bytes().to_vec(), claims: Vec::new() };
         let files = BTreeMap::from([("a.yaml".to_owned(), Ok(source))]);
-        let decisions = decide(&facts);
-        edit(&facts, &files, decisions)
+        let images = facts.environments.iter().flat_map(|environment| &environment.images);
+        let decided = decide(&facts).into_iter().zip(images);
+        edit(&files, decided.map(|(decision, image)| ToEdit { image, decision, wanted: true }).collect())
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Why a reconcile did not come to its end.
 
 use tagboat_model::Duration;
-use tagboat_ports::{RegistryError, RepositoryError, RepositoryErrorKind, StoreError};
+use tagboat_ports::{ForgeError, ForgeErrorKind, RegistryError, RepositoryError, RepositoryErrorKind, StoreError};
 use tagboat_settings::Problem;
 use thiserror::Error;
 
@@ -14,8 +14,13 @@ pub enum ReconcileError {
     /// The database did not do what was asked.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The forge did not do what was asked.
+    #[error(transparent)]
+    Forge(#[from] ForgeError),
     /// Work waits for a config repository that the server file no longer names.
-    #[error("the server file names no config repository `{name}`; put it back, or remove its branch from the database")]
+    #[error(
+        "config repository `{name}` is not served: the server file names none of that name, and the GitHub App is not installed there (any more)"
+    )]
     UnknownRepository {
         /// Its name.
         name: String,
@@ -36,7 +41,7 @@ pub enum ReconcileError {
     },
     /// The repository file has an error.
     #[error("nothing is changed until it is mended: {0}")]
-    Configuration(#[source] Problem),
+    Configuration(#[from] Problem),
     /// A key that signatures are checked with is not there.
     #[error(
         "nothing is changed until it is mended: .tagboat.yaml: `keyFile` names {path}, and the governing branch has no public key (PEM) there"
@@ -52,8 +57,17 @@ pub enum ReconcileError {
     #[error("{error}; the other images were served")]
     Registry {
         /// The first failure.
-        error: RegistryError,
+        error: Box<RegistryError>,
         /// Whether all others were looked at as a sweep does.
+        swept: bool,
+    },
+    /// Something could not be done at the forge; all else was.
+    #[error("{error}")]
+    AtForge {
+        /// The first failure.
+        #[source]
+        error: Box<ReconcileError>,
+        /// Whether all was looked at as a sweep does, and need not be again.
         swept: bool,
     },
     /// A defect of Tagboat's own, kept from ending the worker.
@@ -73,6 +87,12 @@ pub enum ReconcileError {
         /// For how long it was tried.
         lost: Duration,
     },
+    /// What the bot's own ref says cannot be read.
+    #[error("nothing is changed until it is mended: the holds in refs/tagboat/state cannot be read: {detail}")]
+    State {
+        /// Why not.
+        detail: String,
+    },
     /// Another worker holds the branch now.
     #[error("another worker took over this branch")]
     TakenOver,
@@ -84,13 +104,20 @@ pub enum ReconcileError {
 impl ReconcileError {
     /// Whether only a person can mend it.
     pub(crate) fn needs_a_person(&self) -> bool {
-        matches!(self, Self::Repository(error) if error.kind == RepositoryErrorKind::Permanent)
+        match self {
+            Self::Repository(error) => error.kind == RepositoryErrorKind::Permanent,
+            Self::Forge(error) => error.kind != ForgeErrorKind::Temporary,
+            Self::AtForge { error, .. } => error.needs_a_person(),
+            _ => false,
+        }
     }
 
     /// How long the other side asked us to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Registry { error, .. } => error.retry_after,
+            Self::Forge(error) => error.retry_after,
+            Self::AtForge { error, .. } => error.retry_after(),
             _ => None,
         }
     }

@@ -3,36 +3,42 @@
 //! The registry is asked as little as possible: about an image only when an event, a sweep or an earlier
 //! sight gives a reason, about tags best first, and no further once one is confirmed.
 
+mod ahead;
 mod announced;
 mod candidates;
 mod files;
 mod governing;
+mod images;
 mod memory;
+mod promotion;
 mod registry;
+mod situation;
 
-use std::{
-    collections::BTreeSet,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
-    sync::Arc,
-};
+use std::sync::Arc;
 
 use futures_util::future;
-use tagboat_model::{BranchKey, CommitId, ImageName, Reference, Tag, Timestamp, Uneditable};
-use tagboat_ports::{EventRecord, Interest, Observation, Step, Work};
-use tagboat_promotion::{
-    Candidate, CandidateState, CommitStyle, Environment, EnvironmentFacts, Facts, ImageEntry, ImageFacts, Verify,
-};
+use tagboat_model::{BranchKey, CommitId, EntryName, Hold, ImageName};
+use tagboat_ports::{EventRecord, Interest, Step, Work};
+use tagboat_promotion::{CommitStyle, Facts, ImageEntry};
 use tagboat_settings::RepositorySettings;
 use tracing::{Instrument as _, debug_span};
 
-pub(crate) use crate::gather::{files::BranchFiles, governing::Governing, registry::Answers};
+pub(crate) use crate::gather::{
+    files::{BranchFiles, here},
+    governing::Governing,
+    images::Running,
+    registry::{Answers, Looked},
+    situation::{ForgeView, Situation, is_about_pull_requests, is_bot_branch, touched_numbers},
+};
 use crate::{
     ConfigRepository, Engine, ReconcileError,
+    commands::{Commanded, Ground},
     gather::{
-        candidates::Answer,
-        files::here,
-        registry::{Inquiry, Looked},
+        images::{Asked, about, ask, ask_ahead, claimed_by, image_facts, wants_forge, with_rules},
+        registry::Inquiry,
     },
+    history::concerning,
+    lanes::Ways,
 };
 
 /// Images that are looked at together: their registries are asked at once, and what was read of them is forgotten
@@ -46,20 +52,30 @@ pub(crate) struct Gathered {
     pub(crate) files: BranchFiles,
     /// How the repository file wants commits to be worded.
     pub(crate) style: CommitStyle,
-    /// What was read at registries, to be remembered.
-    pub(crate) learned: Vec<Observation>,
-    /// What registries answered: for an attempt that follows at once.
-    pub(crate) answers: Answers,
-    /// The images that were looked at completely.
-    pub(crate) listed: Vec<ImageName>,
-    /// The images that were to be, and could not: the next try looks at them again.
-    pub(crate) missed: Vec<ImageName>,
-    /// The first registry that could not be asked, if any.
-    pub(crate) unavailable: Option<tagboat_ports::RegistryError>,
-    /// The images of which a version waits for something, with when to look again.
-    pub(crate) waiting: Vec<(ImageName, Timestamp)>,
-    /// Whether one was to be looked at again by now.
-    pub(crate) was_due: bool,
+    /// What came of looking at images.
+    pub(crate) looked: Looked,
+    /// What people and the past say.
+    pub(crate) situation: Situation,
+    /// What is written for each image, also for those that were not looked at.
+    pub(crate) running: Vec<Running>,
+    /// The events that are not served yet.
+    pub(crate) events: Vec<EventRecord>,
+    /// How environments are delivered.
+    pub(crate) ways: Ways,
+    /// The image entries, those of patterns included.
+    pub(crate) entries: Vec<EntryName>,
+    /// What people commanded.
+    pub(crate) commanded: Commanded,
+}
+
+impl Gathered {
+    /// Hold other things than before.
+    pub(crate) fn replace_holds(&mut self, holds: Vec<Hold>) {
+        for environment in &mut self.facts.environments {
+            environment.holds = concerning(&holds, &environment.name);
+        }
+        self.situation.holds = holds;
+    }
 }
 
 /// Whether a head is where the branch is.
@@ -69,16 +85,17 @@ pub(crate) enum Certain {
     Yes,
     /// It is where the branch was last, and is being read: nothing follows from it yet.
     NotYet,
+    /// It is not where the branch is, and nothing is to follow from it: a pull request is tried out.
+    Trial,
 }
 
-/// One image entry in one environment, with the references found.
-struct Asked<'s> {
-    environment: &'s Environment,
-    /// As it holds there.
-    entry: ImageEntry,
-    references: Vec<Reference>,
-    uneditable: Vec<Uneditable>,
-    unreadable: Vec<(String, String)>,
+/// What is there to be looked at.
+struct Scene<'s> {
+    entries: &'s [ImageEntry],
+    asked: &'s [Asked<'s>],
+    running: &'s [Running],
+    events: &'s [EventRecord],
+    situation: &'s Situation,
 }
 
 impl Engine {
@@ -99,57 +116,138 @@ impl Engine {
             self.know_other_branches(work, config, settings).await?;
         }
         let environments = here(config, &work.key, settings);
-        let images: Vec<ImageName> = if environments.is_empty() {
-            Vec::new()
-        } else {
-            settings.images.iter().map(|entry| entry.image.clone()).collect()
-        };
-        // None of the three waits for another.
-        let interests = self.interests(work, with_rules(&images, settings, &environments), certain);
         let finding = self.branch_files(config, &work.key, head, &governing).instrument(debug_span!("files"));
-        let events = async { Ok(self.ports.store.pending_events(work).await?) };
-        let (interests, files, events) = future::try_join3(interests, finding, events).await?;
-        let Some(interests) = interests else {
+        let events = async { Ok::<_, ReconcileError>(self.ports.store.pending_events(work).await?) };
+        let (files, events) = future::try_join(finding, events).await?;
+        let entries = files.entries();
+        let ask_forge = sweeping
+            || wants_forge(&environments, settings, work.key.branch == config.branch)
+            || events.iter().any(is_about_pull_requests);
+        let mut situation =
+            self.situation(work, config, &events, ask_forge).instrument(debug_span!("situation")).await?;
+        let ways = Ways {
+            protected: situation.protected.clone().filter(|_| config.forge.is_some()),
+            drafts: config.forge.as_ref().is_some_and(|forge| forge.traits().drafts),
+        };
+        let asked = ask(&entries, &environments, &files);
+        let running: Vec<Running> = asked.iter().filter_map(Running::of).collect();
+        let ground = Ground {
+            environments: &environments,
+            settings,
+            entries: &entries,
+            running: &running,
+            governs: work.key.branch == config.branch,
+        };
+        let commanded = self.commanded(work, config, &ground, &events, &mut situation, certain).await?;
+        let rules = with_rules(&entries, &environments, (&situation.holds, now));
+        let interests = match commanded {
+            Some(_) => self.interests(work, &rules, certain).await?,
+            None => None,
+        };
+        let (Some(commanded), Some(interests)) = (commanded, interests) else {
             self.put_back(&work.key, files);
             return Ok(None);
         };
-        let asked = ask(settings, &environments, &files);
-        let references = asked.iter().map(|asked| asked.references.len()).sum();
+        let mut facts = Facts { key: work.key.clone(), head: head.clone(), now, environments: Vec::new() };
+        facts.environments.extend(environments.iter().map(|environment| about(environment, &ways, &situation)));
+        let scene =
+            Scene { entries: &entries, asked: &asked, running: &running, events: &events, situation: &situation };
+        let inquiry = Inquiry::new(self, work, sweeping, &interests, answers);
+        let looked = self.look_at_all(work, config, &scene, inquiry, &mut facts).await?;
+        Ok(Some(Gathered {
+            facts,
+            style: style(config, settings),
+            looked,
+            situation,
+            running,
+            events,
+            ways,
+            entries: entries.iter().map(|entry| entry.name.clone()).collect(),
+            commanded,
+            files,
+        }))
+    }
+
+    /// Look at every image there is a reason to look at.
+    async fn look_at_all(
+        &self,
+        work: &Work,
+        config: &ConfigRepository,
+        scene: &Scene<'_>,
+        mut inquiry: Inquiry<'_>,
+        facts: &mut Facts,
+    ) -> Result<Looked, ReconcileError> {
         self.ports.progress.step(&Step::Gathered {
-            key: work.key.clone(),
-            head: head.clone(),
-            references,
+            key: facts.key.clone(),
+            head: facts.head.clone(),
+            references: scene.asked.iter().map(|asked| asked.references.len()).sum(),
             at: self.now(),
         });
-
-        let mut inquiry = Inquiry::new(self, work, sweeping, &interests, answers);
-        let mut facts = Facts { key: work.key.clone(), head: head.clone(), now, environments: Vec::new() };
-        facts.environments.extend(
-            environments
-                .iter()
-                .map(|environment| EnvironmentFacts { name: environment.name.clone(), images: Vec::new() }),
-        );
-        let all: Vec<&ImageEntry> = settings.images.iter().collect();
-        for entries in all.chunks(IMAGES_AT_ONCE) {
-            let here = |asked: &&Asked<'_>| entries.iter().any(|entry| entry.name == asked.entry.name);
-            let asked: Vec<&Asked<'_>> = asked.iter().filter(here).collect();
-            inquiry.list_ahead(asked.iter().map(|asked| (&asked.entry, asked.references.is_empty()))).await;
-            for asked in asked {
-                let others = settings.images.iter().filter(|other| other.name != asked.entry.name);
-                let claimed_by = others.into_iter().find(|other| other.image == asked.entry.image);
-                let looking = image_facts(&mut inquiry, asked, claimed_by, &events);
-                let found = looking.instrument(debug_span!("image", entry = %asked.entry.name)).await?;
-                let environment = facts.environments.iter_mut().find(|it| it.name == asked.environment.name);
-                if let Some(environment) = environment {
-                    environment.images.extend(found);
-                }
-            }
-            inquiry.forget(entries.iter().map(|entry| &entry.image));
+        for entries in scene.entries.chunks(IMAGES_AT_ONCE) {
+            self.look_at_images(&mut inquiry, facts, (entries, scene.asked), scene.events, scene.situation).await?;
         }
-        let Looked { learned, answers, listed, missed, unavailable, waiting, was_due } = inquiry.finish();
-        let sign_off = settings.commit.sign_off.then(|| config.committer.clone());
-        let style = CommitStyle { message: settings.commit.message.clone(), sign_off };
-        Ok(Some(Gathered { facts, files, style, learned, answers, listed, missed, unavailable, waiting, was_due }))
+        self.add_promotions(work, config, facts, (scene.asked, scene.running), scene.events, scene.situation).await?;
+        Ok(inquiry.finish())
+    }
+
+    /// Do what people command, as far as it is placing and releasing holds; nothing when that is to be done and nothing may
+    /// follow from the head yet.
+    async fn commanded(
+        &self,
+        work: &Work,
+        config: &ConfigRepository,
+        ground: &Ground<'_>,
+        events: &[EventRecord],
+        situation: &mut Situation,
+        certain: Certain,
+    ) -> Result<Option<Commanded>, ReconcileError> {
+        if certain == Certain::Trial {
+            return Ok(Some(Commanded::default()));
+        }
+        let BranchKey { tenant, repository, .. } = &work.key;
+        if let (Some(forge), Some(view)) = (&config.forge, &situation.forge)
+            && self.take_comments(work, forge.as_ref(), view, &touched_numbers(events)).await?
+        {
+            situation.commands = self.ports.store.open_commands(tenant, repository).await?;
+        }
+        if situation.commands.is_empty() {
+            return Ok(Some(Commanded::default()));
+        }
+        if certain == Certain::NotYet {
+            return Ok(None);
+        }
+        let commanded = self.obey(work, config, ground, situation).await?;
+        if commanded.holds_changed {
+            situation.holds = self.ports.store.holds(tenant, repository).await?;
+        }
+        Ok(Some(commanded))
+    }
+
+    /// Look at some images in the environments that choose by policy.
+    async fn look_at_images(
+        &self,
+        inquiry: &mut Inquiry<'_>,
+        facts: &mut Facts,
+        (entries, asked): (&[ImageEntry], &[Asked<'_>]),
+        events: &[EventRecord],
+        situation: &Situation,
+    ) -> Result<(), ReconcileError> {
+        let here = |asked: &&Asked<'_>| {
+            asked.environment.promote_from.is_none() && entries.iter().any(|entry| entry.name == asked.entry.name)
+        };
+        let some: Vec<&Asked<'_>> = asked.iter().filter(here).collect();
+        ask_ahead(inquiry, &some, events, situation, &facts.key).await?;
+        for asked_here in &some {
+            let looking =
+                image_facts(inquiry, asked_here, claimed_by(asked_here, asked), events, situation, &facts.key);
+            let found = looking.instrument(debug_span!("image", entry = %asked_here.entry.name)).await?;
+            let environment = facts.environments.iter_mut().find(|it| it.name == asked_here.environment.name);
+            if let Some(environment) = environment {
+                environment.images.extend(found);
+            }
+        }
+        inquiry.forget(some.iter().map(|asked| &asked.entry.image));
+        Ok(())
     }
 
     /// What the branch is interested in, which is made to be `wanted`. Most of the time it is already; nothing when it is
@@ -157,7 +255,7 @@ impl Engine {
     async fn interests(
         &self,
         work: &Work,
-        wanted: Vec<(ImageName, String)>,
+        wanted: &[(ImageName, String)],
         certain: Certain,
     ) -> Result<Option<Vec<Interest>>, ReconcileError> {
         let known = self.ports.store.interests(&work.key).await?;
@@ -166,10 +264,20 @@ impl Engine {
         if known.len() == wanted.len() && known.iter().all(same) {
             return Ok(Some(known));
         }
-        if certain == Certain::NotYet {
-            return Ok(None);
+        match certain {
+            Certain::NotYet => return Ok(None),
+            Certain::Trial => {
+                let unlisted = |(image, rules): &(ImageName, String)| Interest {
+                    image: image.clone(),
+                    listed: false,
+                    look_at: None,
+                    rules: rules.clone(),
+                };
+                return Ok(Some(wanted.iter().map(unlisted).collect()));
+            }
+            Certain::Yes => {}
         }
-        self.ports.store.set_interests(work, &wanted).await?;
+        self.ports.store.set_interests(work, wanted).await?;
         Ok(Some(self.ports.store.interests(&work.key).await?))
     }
 
@@ -212,86 +320,8 @@ impl Engine {
     }
 }
 
-/// The images with all that is written about choosing their versions, in short: whoever edits it wants a look.
-fn with_rules(
-    images: &[ImageName],
-    settings: &RepositorySettings,
-    environments: &[&Environment],
-) -> Vec<(ImageName, String)> {
-    let rules = |image: &ImageName| {
-        let mut hasher = DefaultHasher::new();
-        for entry in settings.images.iter().filter(|entry| entry.image == *image) {
-            for environment in environments {
-                format!("{:?} {:?}", environment.name, entry.within(environment)).hash(&mut hasher);
-            }
-        }
-        format!("{:016x}", hasher.finish())
-    };
-    let images: BTreeSet<&ImageName> = images.iter().collect();
-    images.into_iter().map(|image| (image.clone(), rules(image))).collect()
-}
-
-/// Every image entry in every environment, with its references there.
-fn ask<'s>(settings: &'s RepositorySettings, environments: &[&'s Environment], found: &BranchFiles) -> Vec<Asked<'s>> {
-    let pairs =
-        environments.iter().flat_map(|environment| settings.images.iter().map(move |entry| (*environment, entry)));
-    let asked = |(environment, entry): (&'s Environment, &'s ImageEntry)| {
-        let entry = entry.within(environment);
-        let mut references = found.references(&environment.name, &entry);
-        references.retain(|reference| reference.is_versioned(entry.pin));
-        let uneditable = found.uneditable(&environment.name, &entry);
-        let unreadable = found.unreadable(&environment.name, &entry);
-        Asked { environment, entry, references, uneditable, unreadable }
-    };
-    pairs.map(asked).collect()
-}
-
-/// The facts of one image, or nothing where nothing gives a reason to look at it.
-async fn image_facts(
-    inquiry: &mut Inquiry<'_>,
-    asked: &Asked<'_>,
-    claimed_by: Option<&ImageEntry>,
-    events: &[EventRecord],
-) -> Result<Option<ImageFacts>, ReconcileError> {
-    let image = &asked.entry.image;
-    // What puts no tag forward made the store want a complete look.
-    let pushed = events.iter().filter_map(EventRecord::candidate).filter(|pushed| pushed.image == *image);
-    let event_tags: Vec<Tag> = pushed.map(|pushed| pushed.tag.clone()).collect();
-    let mut facts = ImageFacts {
-        entry: asked.entry.name.clone(),
-        image: image.clone(),
-        selection: asked.entry.selection.clone(),
-        pin: asked.entry.pin,
-        references: asked.references.clone(),
-        resolved: Vec::new(),
-        unreadable: asked.unreadable.clone(),
-        uneditable: asked.uneditable.clone(),
-        claimed_by: claimed_by.map(|entry| entry.name.clone()),
-        candidates: Vec::new(),
-        further: 0,
-        passed_over: Vec::new(),
-        unread: 0,
-        registry_unavailable: None,
-    };
-    if facts.references.is_empty() || facts.claimed_by.is_some() {
-        // Nothing to ask the registry for; an event is told why, and silence is enough otherwise.
-        let unsafe_places = !facts.unreadable.is_empty() || !facts.uneditable.is_empty();
-        let worth_saying = !event_tags.is_empty() || facts.claimed_by.is_some() || unsafe_places;
-        return Ok(worth_saying.then_some(facts));
-    }
-    let rule = match &asked.entry.verify {
-        Some(Verify::Rule(rule)) => Some(rule),
-        // Keys were read with the repository file.
-        Some(Verify::KeyFile(_)) | None => None,
-    };
-    match inquiry.candidates(facts.clone(), rule, &event_tags).await? {
-        Answer::Nothing => Ok(None),
-        Answer::Facts(found) => Ok(Some(*found)),
-        Answer::Down(detail) => {
-            facts.registry_unavailable = Some(detail);
-            let unasked = |tag| Candidate { tag, known: Default::default(), state: CandidateState::Unasked };
-            facts.candidates = event_tags.into_iter().map(unasked).collect();
-            Ok(Some(facts))
-        }
-    }
+/// How the repository file wants commits to be worded.
+fn style(config: &ConfigRepository, settings: &RepositorySettings) -> CommitStyle {
+    let sign_off = settings.commit.sign_off.then(|| config.committer.clone());
+    CommitStyle { message: settings.commit.message.clone(), sign_off }
 }

@@ -8,8 +8,9 @@ use tagboat_promotion::decide;
 
 use crate::{
     Engine, ReconcileError,
-    edit::edit,
+    edit::{ToEdit, edit},
     gather::{Answers, Certain},
+    lanes::is_offered,
     reconcile::unknown,
 };
 
@@ -44,6 +45,7 @@ impl Engine {
     /// Why it could not be worked out.
     pub async fn plan(&self, work: &Work, only: Option<&EnvironmentName>) -> Result<Plan, ReconcileError> {
         let config = self.config_repository(work).ok_or_else(|| unknown(work))?;
+        let config = config.as_ref();
         let no_branch = || ReconcileError::NoBranch { branch: work.key.branch.to_string() };
         let head = config.port.head(&work.key.branch).await?.ok_or_else(no_branch)?;
         let gathered = self.gather(work, config, &head, true, Certain::Yes, Answers::new()).await?;
@@ -55,7 +57,9 @@ impl Engine {
         let mut decisions = Vec::new();
         let chosen = decide(&gathered.facts);
         let sources = self.sources(config, &head, &gathered, &chosen).await?;
-        for edited in edit(&gathered.facts, &sources, chosen) {
+        let images = gathered.facts.environments.iter().flat_map(|environment| &environment.images);
+        let to_edit = |(decision, image)| ToEdit { wanted: is_offered(&decision, false), image, decision };
+        for edited in edit(&sources, chosen.into_iter().zip(images).map(to_edit).collect()) {
             // A later version of a file has the changes of the earlier ones in it.
             after.extend(edited.files.into_iter().map(|file| (file.path, file.bytes)));
             decisions.push(edited.decision);
@@ -70,6 +74,6 @@ impl Engine {
         uneditable.sort();
         uneditable.dedup();
         self.keep_files(config, &work.key, &head, gathered.files).await?;
-        Ok(Plan { decisions, files, uneditable, unavailable: gathered.unavailable })
+        Ok(Plan { decisions, files, uneditable, unavailable: gathered.looked.unavailable })
     }
 }

@@ -1,21 +1,22 @@
 //! The reconcile itself: gather, decide, edit, propose, act.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
 };
 
 use futures_util::future;
 use tagboat_manifest::LARGEST_FILE;
-use tagboat_model::{CommitId, Decision, DecisionId, Duration, ImageName, Outcome};
-use tagboat_ports::{Finish, PushOutcome, Recorded, Step, ToRecord, Work};
-use tagboat_promotion::{CommitPlan, Edited, decide, decision_id, propose};
+use tagboat_model::{CommitId, Decision, Duration, Outcome, Timestamp};
+use tagboat_ports::{Finish, PushOutcome, Work};
+use tagboat_promotion::decide;
 use tracing::{Instrument as _, debug_span};
 
 use crate::{
     ConfigRepository, Engine, ReconcileError, chain,
-    edit::{EditedDecision, Files, SourceFile, edit, to_change},
-    gather::{Answers, Certain, Gathered},
+    edit::{Files, SourceFile, to_change},
+    gather::{Answers, Certain, Gathered, here, touched_numbers},
+    lanes::{Lanes, lanes},
 };
 
 /// Where an attempt begins.
@@ -37,13 +38,21 @@ enum Attempt {
 
 /// What a pursuit of the facts came to.
 enum Pursued {
-    /// With the newest head and what a person has to act on.
-    Done(CommitId, Option<String>),
+    Done {
+        newest: CommitId,
+        /// What a person has to act on.
+        problem: Option<String>,
+        wake_at: Option<Timestamp>,
+        /// What failed at the forge after all else was done; with whether what it was to show is remembered.
+        failed: Option<(ReconcileError, bool)>,
+    },
     Moved(Option<CommitId>),
 }
 
 /// For how long races are lost in a row before the work is put back for a while.
 const LONGEST_RACE: Duration = Duration::from_seconds(60);
+/// How long a branch of a pull request that was elsewhere is left alone.
+const WHILE_LISTINGS_LAG: Duration = Duration::from_seconds(3);
 /// Races that are run without a pause.
 const RACES_IN_A_ROW: u32 = 4;
 /// Then somebody else may have their turn: up to this long at first, twice as long each time.
@@ -57,6 +66,8 @@ impl Engine {
     /// Why it did not come to its end; the work stays.
     pub async fn reconcile(&self, work: &Work) -> Result<Finish, ReconcileError> {
         let config = self.config_repository(work).ok_or_else(|| unknown(work))?;
+        let config = config.as_ref();
+        self.restore_state(work, config).await?;
         let (start, mut races, mut from) = (self.now(), 0, Start::Anew);
         loop {
             let (found, answers) = match self.attempt(work, config, from).await? {
@@ -85,34 +96,36 @@ impl Engine {
         }
     }
 
-    /// The config repository that work is about.
-    pub(crate) fn config_repository(&self, work: &Work) -> Option<&ConfigRepository> {
-        self.repositories.get(&(work.key.tenant.clone(), work.key.repository.clone()))
-    }
-
     /// One pass over the newest head.
     async fn attempt(&self, work: &Work, config: &ConfigRepository, start: Start) -> Result<Attempt, ReconcileError> {
         let sweeping = work.swept_at.is_none_or(|swept| self.now().since(swept) >= self.behaviour.sweep);
-        let Some((head, gathered)) = self.head_and_facts(work, config, sweeping, start).await? else {
-            return self.without_branch(work, config).await.map(Attempt::Done);
+        let (head, mut gathered) = match self.head_and_facts(work, config, sweeping, start).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return self.without_branch(work, config).await.map(Attempt::Done),
+            Err(error) => return self.without_settings(work, config, error).await.map(Attempt::Done),
         };
-        let outcome = self.pursue(work, config, &head, &gathered).await;
+        unless_told(self.report_configuration(work, config, &head, None).await)?;
+        let outcome = self.pursue(work, config, &head, &mut gathered).await;
         // Whatever became of it: what was read stays read, and what we changed is read now rather than when time matters.
         let newest = match &outcome {
-            Ok(Pursued::Done(newest, _)) => newest,
-            _ => &head,
+            Ok(Pursued::Done { newest, .. }) => newest.clone(),
+            _ => head.clone(),
         };
-        if let Err(error) = self.keep_files(config, &work.key, newest, gathered.files).await {
+        if let Err(error) = self.keep_files(config, &work.key, &newest, gathered.files).await {
             // It is a cache: it decides neither what became of this nor what comes next.
             tracing::warn!(branch = %work.key, error = %chain(&error), "what was read could not be kept; it will be read again");
         }
-        let (newest, problem) = match outcome? {
-            Pursued::Done(newest, problem) => (newest, problem),
-            Pursued::Moved(found) => return Ok(Attempt::Moved(found, gathered.answers)),
+        let (newest, problem, wake_at) = match outcome? {
+            Pursued::Done { failed: Some((error, remembered)), .. } => {
+                let swept = sweeping && remembered && gathered.looked.unavailable.is_none();
+                return Err(ReconcileError::AtForge { error: Box::new(error), swept });
+            }
+            Pursued::Done { newest, problem, wake_at, failed: None } => (newest, problem, wake_at),
+            Pursued::Moved(found) => return Ok(Attempt::Moved(found, gathered.looked.answers)),
         };
-        match gathered.unavailable {
-            Some(error) => Err(ReconcileError::Registry { error, swept: sweeping }),
-            None => Ok(Attempt::Done(Finish::Served { head: Some(newest), swept: sweeping, problem })),
+        match gathered.looked.unavailable {
+            Some(error) => Err(ReconcileError::Registry { error: Box::new(error), swept: sweeping }),
+            None => Ok(Attempt::Done(Finish::Served { head: Some(newest), swept: sweeping, problem, wake_at })),
         }
     }
 
@@ -122,30 +135,65 @@ impl Engine {
         work: &Work,
         config: &ConfigRepository,
         head: &CommitId,
-        gathered: &Gathered,
+        gathered: &mut Gathered,
     ) -> Result<Pursued, ReconcileError> {
+        self.hold_what_was_taken_back(work, config, gathered).await?;
         let decisions = decide(&gathered.facts);
         let sources = self.sources(config, head, gathered, &decisions).await?;
-        let edited = debug_span!("edit").in_scope(|| edit(&gathered.facts, &sources, decisions));
-        let plans = propose(&gathered.facts, &to_update(&edited), &gathered.style);
+        let governing = gathered.files.governing();
+        let environments = here(config, &work.key, &governing.settings);
+        let edited = || lanes(&gathered.facts, &environments, &gathered.ways, &sources, decisions);
+        let mut lanes = debug_span!("edit").in_scope(edited);
+        let offers = gathered.situation.offers(&work.key).map(|(_, block)| block.clone());
+        lanes.add_offered(offers, &environments, &gathered.entries, &gathered.ways);
+        let commits = lanes.commits(&gathered.facts, &environments, &gathered.style);
+        let proposed = self.propose_pulls(work, config, gathered, &lanes, &governing.settings).await?;
         // Written together: one wait for the disk.
-        let recording = self.record(work, gathered, &edited, &plans);
+        let recording = self.record(work, gathered, &lanes, &commits, &proposed);
         let written = future::try_join(self.observe(work, gathered), recording).instrument(debug_span!("record"));
-        let ((), times) = written.await?;
+        let ((), recorded) = written.await?;
 
-        let mut newest = head.clone();
-        if !plans.is_empty() {
-            self.show_edits(work, &sources, &edited);
-            let listed = planned_images(&edited, &plans, gathered);
-            let listed: Vec<ImageName> = listed.into_iter().filter(|image| !gathered.missed.contains(image)).collect();
-            let acting = self.act(&work.key, config, head, (&plans, &times), &listed);
+        let mut landed = Vec::new();
+        if !commits.is_empty() {
+            self.show_edits(work, &sources, &lanes.by_commit);
+            let acting = self.act(&work.key, config, head, (&commits, &recorded.times));
             match acting.instrument(debug_span!("act")).await? {
-                PushOutcome::Landed(ids) => newest = ids.into_iter().flatten().next_back().unwrap_or(newest),
+                PushOutcome::Landed(ids) => landed = ids.into_iter().flatten().collect(),
                 PushOutcome::Moved(found) => return Ok(Pursued::Moved(found)),
-                PushOutcome::Refused(detail) => return Err(ReconcileError::Refused { detail }),
+                PushOutcome::Refused(detail) => return self.refused(work, config, gathered, detail).await,
             }
         }
-        Ok(Pursued::Done(newest, blocked(&edited)))
+        // Before anything else can fail: what is not written down as ours counts as others'.
+        let newest = landed.last().unwrap_or(head).clone();
+        let put = if landed.is_empty() { Vec::new() } else { recorded.put(&commits) };
+        self.note_what_runs(work, config, &newest, gathered, &put).await?;
+        self.settle(&work.key, (&commits, &landed), recorded.images_of(&commits, gathered)).await?;
+        let pulls = gathered.situation.forge.as_ref().map(|view| view.pulls.clone()).unwrap_or_default();
+        let done = self.act_on_pulls(&work.key, config, (head, &pulls), &proposed.plan.steps, &recorded.times);
+        let done = done.instrument(debug_span!("pull requests")).await?;
+        self.conclude(work, config, gathered, &recorded, &done).await?;
+        let problem = problems(blocked(&lanes), &done.problems);
+        // A branch of a pull request stands elsewhere than was seen: a listing lags behind, which haste does not help.
+        let soon = done.moved.then(|| self.now().plus(WHILE_LISTINGS_LAG));
+        let wake_at = [proposed.wake_at, soon, done.later].into_iter().flatten().min();
+        let failed = done.error.map(|error| (error, !done.unopened));
+        Ok(Pursued::Done { newest, problem, wake_at, failed })
+    }
+
+    /// The server does not take commits to this branch. Where there is a forge, they go by pull request from now on.
+    async fn refused(
+        &self,
+        work: &Work,
+        config: &ConfigRepository,
+        gathered: &Gathered,
+        detail: String,
+    ) -> Result<Pursued, ReconcileError> {
+        if config.forge.is_none() || gathered.ways.protected.is_some() {
+            return Err(ReconcileError::Refused { detail });
+        }
+        tracing::info!(branch = %work.key, %detail, "the server refuses commits to this branch; pull requests are opened instead");
+        self.note_protected(&work.key, &detail).await?;
+        Ok(Pursued::Moved(None))
     }
 
     /// The head, read now, and the facts there; nothing when there is no such branch.
@@ -181,7 +229,7 @@ impl Engine {
             }
         };
         let Some(head) = head else { return Ok(None) };
-        let attributed = self.settle_earlier(&work.key, config, &head).await?;
+        let attributed = self.settle_earlier(work, config, &head).await?;
         match early {
             Some(Ok(Some(early))) if known.as_ref() == Some(&head) && !attributed => {
                 self.know_other_branches(work, config, early.files.settings()).await?;
@@ -192,7 +240,7 @@ impl Engine {
                 // Only what differs is read again.
                 self.observe(work, &early).await?;
                 self.put_back(&work.key, early.files);
-                answers = early.answers;
+                answers = early.looked.answers;
             }
             _ => {}
         }
@@ -229,80 +277,46 @@ impl Engine {
             .collect())
     }
 
+    /// Where the repository file cannot be used, people are told where it is; where there is none, one may be proposed.
+    async fn without_settings(
+        &self,
+        work: &Work,
+        config: &ConfigRepository,
+        error: ReconcileError,
+    ) -> Result<Finish, ReconcileError> {
+        if work.key.branch != config.branch {
+            return Err(error);
+        }
+        let Some(head) = config.port.head(&config.branch).await? else { return Err(error) };
+        match &error {
+            ReconcileError::NoRepositoryFile { .. } => {
+                let Some(problem) = self.onboard(work, config, &head).await? else { return Err(error) };
+                // The check of the proposed file says what it would do.
+                unless_told(self.report_on_pull_requests(work, config, self.touched(work).await?).await)?;
+                Ok(Finish::Served { head: Some(head), swept: true, problem: Some(problem), wake_at: None })
+            }
+            ReconcileError::Configuration(problem) => {
+                unless_told(self.report_configuration(work, config, &head, Some(problem)).await)?;
+                // Who mends it in a pull request wants to know whether it is mended there.
+                unless_told(self.report_on_pull_requests(work, config, self.touched(work).await?).await)?;
+                Err(error)
+            }
+            _ => Err(error),
+        }
+    }
+
+    /// The pull requests that events speak of.
+    async fn touched(&self, work: &Work) -> Result<BTreeSet<u64>, ReconcileError> {
+        Ok(touched_numbers(&self.ports.store.pending_events(work).await?))
+    }
+
     /// A branch that is not there is an error, unless nothing asks for it any more.
     async fn without_branch(&self, work: &Work, config: &ConfigRepository) -> Result<Finish, ReconcileError> {
         if work.key.branch != config.branch && !self.is_named(config, &work.key).await? {
             self.ports.store.set_interests(work, &[]).await?;
-            return Ok(Finish::Served { head: None, swept: true, problem: None });
+            return Ok(Finish::Served { head: None, swept: true, problem: None, wake_at: None });
         }
         Err(ReconcileError::NoBranch { branch: work.key.branch.to_string() })
-    }
-
-    /// Remember what was read at registries.
-    async fn observe(&self, work: &Work, gathered: &Gathered) -> Result<(), ReconcileError> {
-        if !gathered.learned.is_empty() {
-            self.ports.store.observe(&work.key.tenant, &gathered.learned, self.now()).await?;
-        }
-        Ok(())
-    }
-
-    /// Write down what was seen and chosen, before anything is done. Returns the times for the plans.
-    async fn record(
-        &self,
-        work: &Work,
-        gathered: &Gathered,
-        edited: &[EditedDecision],
-        plans: &[CommitPlan],
-    ) -> Result<Vec<tagboat_model::Timestamp>, ReconcileError> {
-        let planned = |id: &DecisionId| plans.iter().any(|plan| plan.decision == *id);
-        let decisions: Vec<(DecisionId, Decision, bool)> = edited
-            .iter()
-            .filter_map(|edited| Some((decision_id(&gathered.facts, &edited.decision)?, edited.decision.clone())))
-            .map(|(id, decision)| (id.clone(), decision, planned(&id)))
-            .collect();
-        let nothing_looked_at = gathered.listed.is_empty() && gathered.missed.is_empty() && !gathered.was_due;
-        if decisions.is_empty() && nothing_looked_at {
-            return Ok(Vec::new());
-        }
-        for (id, decision, _) in &decisions {
-            let decision = Box::new(decision.clone());
-            let step = Step::Decided { key: work.key.clone(), id: id.clone(), decision, at: self.now() };
-            self.ports.progress.step(&step);
-        }
-        // What is to be changed counts as looked at once it is changed: until then every try looks at it again, whoever
-        // makes it and whatever became of the event or the moment that was the reason.
-        let open = planned_images(edited, plans, gathered);
-        let (mut listed, mut missed) = (gathered.listed.clone(), gathered.missed.clone());
-        listed.retain(|image| !open.contains(image));
-        missed.extend(open);
-        let record = ToRecord {
-            head: gathered.facts.head.clone(),
-            at: gathered.facts.now,
-            facts: gathered.facts.to_bytes().map_err(ReconcileError::Facts)?,
-            decisions: decisions.clone(),
-            listed,
-            missed,
-            waiting: gathered.waiting.clone(),
-        };
-        match self.ports.store.record(work, record).await? {
-            Recorded::StaleFence => Err(ReconcileError::TakenOver),
-            Recorded::At(times) => {
-                let by_id: BTreeMap<_, _> = decisions.iter().map(|(id, _, _)| id).zip(times).collect();
-                Ok(plans.iter().filter_map(|plan| by_id.get(&plan.decision).copied()).collect())
-            }
-        }
-    }
-
-    /// Tell whoever watches what changes in which file.
-    fn show_edits(&self, work: &Work, sources: &Files, edited: &[EditedDecision]) {
-        let readable = sources.iter().filter_map(|(path, file)| Some((path.as_str(), file.as_ref().ok()?)));
-        let mut now: BTreeMap<&str, &[u8]> = readable.map(|(path, file)| (path, &file.bytes[..])).collect();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        for file in edited.iter().flat_map(|edited| &edited.files) {
-            let before = now.insert(&file.path, &file.bytes).map(text).unwrap_or_default();
-            let (path, after) = (file.path.clone(), text(&file.bytes));
-            self.ports.progress.step(&Step::Edited { key: work.key.clone(), path, before, after, at: self.now() });
-        }
     }
 }
 
@@ -318,32 +332,29 @@ fn pause(work: &Work, races: u32) -> Duration {
     Duration::from_milliseconds(hasher.finish() % longest.min(LONGEST_PAUSE))
 }
 
-/// The images of planned commits.
-fn planned_images(edited: &[EditedDecision], plans: &[CommitPlan], gathered: &Gathered) -> Vec<ImageName> {
-    let planned = |decision: &&Decision| {
-        let id = decision_id(&gathered.facts, decision);
-        plans.iter().any(|plan| Some(&plan.decision) == id.as_ref())
-    };
-    edited.iter().map(|edited| &edited.decision).filter(planned).map(|decision| decision.image.clone()).collect()
-}
-
-/// The decisions that change files.
-fn to_update(edited: &[EditedDecision]) -> Vec<Edited<'_>> {
-    let update = |edited: &'_ EditedDecision| !edited.files.is_empty();
-    let with_version = |edited| {
-        let EditedDecision { decision, files }: &EditedDecision = edited;
-        Some(Edited { decision, version: decision.version.as_ref()?, files: files.clone() })
-    };
-    edited.iter().filter(|edited| update(edited)).filter_map(with_version).collect()
-}
-
 /// What a person has to act on, as one line.
-fn blocked(edited: &[EditedDecision]) -> Option<String> {
-    let blocked = edited.iter().map(|edited| &edited.decision).filter(|decision| decision.outcome == Outcome::Blocked);
+fn blocked(lanes: &Lanes<'_>) -> Option<String> {
+    let blocked = lanes.all().map(|edited| &edited.decision).filter(|decision| decision.outcome == Outcome::Blocked);
     let line = |decision: &Decision| {
         let reason = decision.reasons.first().map(ToString::to_string).unwrap_or_default();
         format!("{} in {}: {reason}", decision.entry, decision.environment)
     };
     let lines: Vec<String> = blocked.map(line).collect();
     (!lines.is_empty()).then(|| lines.join("; "))
+}
+
+fn problems(blocked: Option<String>, others: &[String]) -> Option<String> {
+    let all: Vec<String> = blocked.into_iter().chain(others.iter().cloned()).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// What people are told beside the work itself is no reason for that to fail: a forge that does not take it is written to the log.
+pub(crate) fn unless_told(told: Result<(), ReconcileError>) -> Result<(), ReconcileError> {
+    match told {
+        Err(ReconcileError::Forge(error)) => {
+            tracing::warn!(error = %chain(&error), "people could not be told");
+            Ok(())
+        }
+        other => other,
+    }
 }

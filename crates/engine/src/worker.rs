@@ -111,7 +111,8 @@ impl Engine {
 
     fn failed(&self, work: &Work, error: &ReconcileError) -> Finish {
         let again_at = self.now().plus(wait_after(work.attempts, error));
-        let swept = matches!(error, ReconcileError::Registry { swept: true, .. });
+        let swept =
+            matches!(error, ReconcileError::Registry { swept: true, .. } | ReconcileError::AtForge { swept: true, .. });
         let error = chain(error);
         tracing::warn!(branch = %work.key, attempts = work.attempts + 1, %again_at, %error, "the reconcile did not come to its end");
         let step = Step::Failed { key: work.key.clone(), error: error.clone(), again_at, at: self.now() };
@@ -144,7 +145,7 @@ mod tests {
             retry_after: seconds.map(Duration::from_seconds),
             source: None,
         };
-        ReconcileError::Registry { error, swept: false }
+        ReconcileError::Registry { error: Box::new(error), swept: false }
     }
 
     #[test]

@@ -69,6 +69,10 @@ pub enum Ignored {
     OwnCommit { commit: String },
     /// No config repository has this address.
     OtherRepository { repository: String },
+    /// Something that Tagboat's own account did.
+    OwnAct { account: String },
+    /// At an address where each event is of its owner's tenant, one that names no owner.
+    NoOwner,
     /// More events than one request may bring.
     TooMany { count: usize },
 }
@@ -93,6 +97,8 @@ impl Ignored {
             Self::NotUsed { .. } => "notUsed",
             Self::OwnCommit { .. } => "ownCommit",
             Self::OtherRepository { .. } => "otherRepository",
+            Self::OwnAct { .. } => "ownAct",
+            Self::NoOwner => "noOwner",
             Self::TooMany { .. } => "tooMany",
         }
     }
@@ -111,6 +117,7 @@ impl Ignored {
                 | Self::NotUsed { .. }
                 | Self::OwnCommit { .. }
                 | Self::OtherRepository { .. }
+                | Self::OwnAct { .. }
         )
     }
 }
@@ -141,6 +148,8 @@ impl fmt::Display for Ignored {
             Self::NotUsed { event } => write!(f, "nothing follows from `{}`", shown(event)),
             Self::OwnCommit { commit } => write!(f, "the commit {commit} is Tagboat's own"),
             Self::OtherRepository { repository } => write!(f, "no config repository is at {}", shown(repository)),
+            Self::OwnAct { account } => write!(f, "{} did that, which is Tagboat's own account", shown(account)),
+            Self::NoOwner => f.write_str("it names no account whose it is, so that it is of no tenant"),
             Self::TooMany { count } => {
                 write!(f, "{count} events beyond the {MOST_EVENTS} that one request may bring")
             }

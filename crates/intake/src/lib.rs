@@ -39,7 +39,7 @@ pub use keys::Keys;
 pub use kind::{Kind, KindError, Scheme};
 pub use pattern::{ImagePattern, ImagePatternError};
 pub use read::UNNAMED_REGISTRY;
-pub use receiver::Receiver;
+pub use receiver::{Receiver, Tenancy};
 pub use subscription::Subscription;
 
 /// A request as it came in.
@@ -150,6 +150,8 @@ pub struct Accepted {
     pub subscription: Option<Subscription>,
     /// What the sender's token says, when it proved itself by one.
     pub claims: Option<TokenClaims>,
+    /// The account that owns what it is about, as the sender writes it; only GitHub's say it.
+    pub owner: Option<String>,
 }
 
 /// Check what the headers and the address alone can show, before the body is read: a credential that stands there, or
@@ -198,6 +200,7 @@ fn taken_apart(receiver: &Receiver, request: &Request<'_>, proof: &Proof) -> Acc
         registry: receiver.registry.as_deref(),
         repository: receiver.repository.as_deref(),
         claims: proof.claims.as_ref(),
+        is_app: receiver.tenancy.is_app(),
     };
     let read = sender::read(receiver.kind, &context, request.body);
     let read = read.unwrap_or_else(|Unreadable(detail)| Read::nothing(None, Ignored::Unparsable { detail }));
@@ -208,9 +211,10 @@ fn taken_apart(receiver: &Receiver, request: &Request<'_>, proof: &Proof) -> Acc
     let once = proof.signed_id.clone().or_else(|| proof.signs_body.then(|| in_window(request)));
     // Whoever holds a header's secret is not the topic: any topic could be confirmed that way.
     let subscription = read.subscription.clone().filter(|_| proof.topic);
+    let owner = read.owner.clone();
     let Sifted { events, ignored, verdict } = ignore::sift(receiver, read);
     let claims = proof.claims.clone();
-    Accepted { key, id, once, trust: proof.trust, events, ignored, verdict, subscription, claims }
+    Accepted { key, id, once, trust: proof.trust, events, ignored, verdict, subscription, claims, owner }
 }
 
 /// Deliveries without an id are repetitions of one another when their bodies are equal and they come soon.

@@ -17,6 +17,8 @@ pub(crate) struct Context<'r> {
     pub(crate) repository: Option<&'r str>,
     /// What the sender's token proved, when it came with one.
     pub(crate) claims: Option<&'r TokenClaims>,
+    /// Whether it is the address of the GitHub App.
+    pub(crate) is_app: bool,
 }
 
 impl Context<'_> {
@@ -50,6 +52,8 @@ pub(crate) struct Read {
     pub(crate) ignored: Vec<Ignored>,
     /// A subscription that the sender asks to confirm.
     pub(crate) subscription: Option<Subscription>,
+    /// The account that owns what the body is about, where the sender names it.
+    pub(crate) owner: Option<String>,
 }
 
 impl Read {

@@ -21,7 +21,7 @@ use std::{
 };
 
 use check::{NOW, Receivers};
-use tagboat_intake::{Accepted, Headers, Kind, Receiver, Request, read_unverified};
+use tagboat_intake::{Accepted, Headers, Kind, Receiver, Request, Tenancy, read_unverified};
 use tagboat_model::{BuildFinished, Event, ImagePushed, RepositoryChange, RepositoryChanged, Trust};
 
 const REGISTRY: &str = "registry.example";
@@ -55,6 +55,7 @@ fn receiver(kind: Kind) -> Receiver {
         credentials: Vec::new(),
         registry: kind.needs_registry().then(|| REGISTRY.to_owned()),
         repository: None,
+        tenancy: Tenancy::Fixed,
         images: vec!["**".parse().unwrap()],
     }
 }
@@ -110,6 +111,7 @@ fn show(accepted: &Accepted) -> String {
             Event::ImagePushed(pushed) => show_pushed(pushed),
             Event::BuildFinished(built) => show_built(built),
             Event::RepositoryChanged(changed) => show_changed(changed),
+            Event::InstallationsChanged { account } => format!("installations of {account}"),
         };
         text.push('\n');
     }

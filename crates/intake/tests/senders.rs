@@ -5,8 +5,8 @@
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;
 use tagboat_intake::{
-    Accepted, Configured, Denied, Headers, Keys, Kind, Receiver, Refused, Request, Scheme, credentials, receive,
-    sign_standard_webhook,
+    Accepted, Configured, Denied, Headers, Keys, Kind, Receiver, Refused, Request, Scheme, Tenancy, credentials,
+    receive, sign_standard_webhook,
 };
 use tagboat_model::{Event, Timestamp, Trust};
 
@@ -24,6 +24,7 @@ fn receiver(kind: Kind, scheme: Option<Scheme>, secrets: &[&str]) -> Receiver {
         kind,
         registry: kind.needs_registry().then(|| "registry.example:5000".to_owned()),
         repository: None,
+        tenancy: Tenancy::Fixed,
         images: vec!["**".parse().unwrap()],
     }
 }

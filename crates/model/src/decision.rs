@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EntryName, EnvironmentName, ImageName, Reason, Version};
+use crate::{EntryName, EnvironmentName, Gate, ImageName, Reason, Version};
 
 /// What follows from a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,6 +12,10 @@ pub enum Outcome {
     Update,
     /// Nothing is to be done: the references carry the version already, or nothing better is known.
     Nothing,
+    /// A pull request offers `Decision::version`; people merge it, or Tagboat once its gates pass.
+    Offered,
+    /// A version was chosen and is not brought there yet: a gate, a hold or a limit stands in between.
+    Waiting,
     /// Something stands in the way; the reasons say what, and a person has to act.
     Blocked,
 }
@@ -34,4 +38,7 @@ pub struct Decision {
     pub version: Option<Version>,
     /// Why, most important first. Never empty.
     pub reasons: Vec<Reason>,
+    /// The gates of the promotion of `version`, all of them; empty where none is promoted.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub gates: Vec<Gate>,
 }

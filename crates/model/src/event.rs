@@ -28,6 +28,11 @@ pub enum Event {
     BuildFinished(BuildFinished),
     /// Something happened in a Git repository that may hold desired state.
     RepositoryChanged(RepositoryChanged),
+    /// The GitHub App was installed, taken away, or given other repositories; or one of those was renamed, moved, deleted.
+    InstallationsChanged {
+        /// The account whose repositories are meant, as the sender writes it.
+        account: String,
+    },
 }
 
 /// A sender says that `image` has `tag`. A hint: the digest is only what was claimed.
@@ -138,6 +143,14 @@ pub enum RepositoryChange {
     Status,
 }
 
+impl RepositoryChange {
+    /// Whether people wait for what follows from it, so that it is not gathered with others first.
+    #[must_use]
+    pub fn is_urgent(self) -> bool {
+        matches!(self, Self::PullRequest | Self::Review | Self::Comment)
+    }
+}
+
 impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -158,6 +171,9 @@ impl fmt::Display for Event {
                     changed.addresses.first().map_or_else(|| "a repository".to_owned(), |address| shown(address));
                 write!(f, "{what} at {address}")?;
                 changed.branch.as_ref().map_or(Ok(()), |branch| write!(f, ", branch {branch}"))
+            }
+            Self::InstallationsChanged { account } => {
+                write!(f, "a change of the repositories that {} gives", shown(account))
             }
         }
     }

@@ -105,6 +105,12 @@ names! {
     EventId, "an event", is_plain_name, "as Tagboat printed it";
     /// The id of a decision; it stands in the commit's `Tagboat-Decision` trailer.
     DecisionId, "a decision", is_plain_name, "as Tagboat printed it";
+    /// Image entries of an environment that change together.
+    GroupName, "a group", is_plain_name, "1 to 63 letters, digits, `-`, `_`, `.`, starting with a letter or digit";
+    /// The id of a hold.
+    HoldId, "a hold", is_plain_name, "as Tagboat printed it";
+    /// The id of a command.
+    CommandId, "a command", is_plain_name, "as Tagboat printed it";
 }
 
 impl BranchName {
@@ -112,6 +118,21 @@ impl BranchName {
     #[must_use]
     pub fn main() -> Self {
         Self("main".to_owned())
+    }
+}
+
+impl GroupName {
+    /// The group of all entries of an environment.
+    #[must_use]
+    pub fn all() -> Self {
+        Self("all".to_owned())
+    }
+}
+
+/// An entry that is in no other group; the same texts are names of both.
+impl From<&EntryName> for GroupName {
+    fn from(entry: &EntryName) -> Self {
+        Self(entry.0.clone())
     }
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Duration, EntryName, ImageName, Platform, Tag, Timestamp};
+use crate::{Duration, EntryName, EnvironmentName, Hold, ImageName, Platform, Tag, Timestamp, Version};
 
 #[expect(missing_docs, reason = "the fields are the words of the sentence that documents the variant")]
 /// One reason, closed so that each has its words and its test.
@@ -101,6 +101,38 @@ pub enum Reason {
     ClaimedTwice { other: EntryName, image: ImageName },
     /// The image was built from one of Tagboat's own commits.
     BuiltFromOwnCommit { tag: Tag, revision: String },
+    /// The version ran upstream, and moves on.
+    PromotedFrom { version: Version, environment: EnvironmentName, since: Timestamp },
+    /// So many gates of the promotion do not pass yet; the decision lists them.
+    GatesWait { version: Version, gates: Vec<String> },
+    /// Gates of the promotion failed.
+    GatesFail { version: Version, gates: Vec<String> },
+    /// Nothing is known to have run upstream.
+    UpstreamEmpty { environment: EnvironmentName },
+    /// The upstream runs several versions of the image at once.
+    UpstreamDisagrees { environment: EnvironmentName, versions: Vec<String> },
+    /// Everything that ran upstream is at or below what runs here.
+    UpstreamNotAhead { environment: EnvironmentName, current: String },
+    /// People took the version back upstream.
+    TakenBackUpstream { version: Version, environment: EnvironmentName },
+    /// The tag that was put upstream names another digest at the registry now.
+    MovedSincePut { tag: Tag, put: String, found: String, environment: EnvironmentName },
+    /// A hold keeps the environment as it is, or from this version.
+    Held { hold: Box<Hold> },
+    /// A person asked for this version here.
+    AskedFor { hold: Box<Hold> },
+    /// People went back from a version that Tagboat had put here; it stays so.
+    TakenBack { from: String, to: String },
+    /// A pull request carries the version.
+    InPullRequest { version: Version, number: u64 },
+    /// The open pull request is approved or about to be merged, and is not replaced.
+    NotSuperseded { number: u64, approved: String },
+    /// People committed on the pull request's branch.
+    EditedByPeople { number: u64 },
+    /// As many as permitted are open, or were opened lately.
+    LimitReached { limit: String },
+    /// The branch takes no direct commits, so what would have been one is offered in a pull request.
+    Protected { detail: String },
     /// How many more tags there are like the one before.
     AndMore { count: usize },
 }
@@ -167,6 +199,7 @@ impl Reason {
                 | Self::NotAtRegistry { .. }
                 | Self::NotAnImage { .. }
                 | Self::BuiltFromOwnCommit { .. }
+                | Self::MovedSincePut { .. }
         )
     }
 
@@ -187,6 +220,7 @@ impl Reason {
 
     /// The name of the variant in JSON.
     #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one line for each variant, and nothing else")]
     pub fn code(&self) -> &'static str {
         match self {
             Self::Selected { .. } => "selected",
@@ -233,6 +267,22 @@ impl Reason {
             Self::UnreadableFile { .. } => "unreadableFile",
             Self::ClaimedTwice { .. } => "claimedTwice",
             Self::BuiltFromOwnCommit { .. } => "builtFromOwnCommit",
+            Self::PromotedFrom { .. } => "promotedFrom",
+            Self::GatesWait { .. } => "gatesWait",
+            Self::GatesFail { .. } => "gatesFail",
+            Self::UpstreamEmpty { .. } => "upstreamEmpty",
+            Self::UpstreamDisagrees { .. } => "upstreamDisagrees",
+            Self::UpstreamNotAhead { .. } => "upstreamNotAhead",
+            Self::TakenBackUpstream { .. } => "takenBackUpstream",
+            Self::MovedSincePut { .. } => "movedSincePut",
+            Self::Held { .. } => "held",
+            Self::AskedFor { .. } => "askedFor",
+            Self::TakenBack { .. } => "takenBack",
+            Self::InPullRequest { .. } => "inPullRequest",
+            Self::NotSuperseded { .. } => "notSuperseded",
+            Self::EditedByPeople { .. } => "editedByPeople",
+            Self::LimitReached { .. } => "limitReached",
+            Self::Protected { .. } => "protected",
             Self::AndMore { .. } => "andMore",
         }
     }
@@ -328,7 +378,7 @@ impl Reason {
                     "{tag} names {digest} again, which it had named before; it is read once more at {until}, because registries sometimes answer with what was"
                 )
             }
-            _ => Ok(()),
+            about_promotion => crate::reason_promotion::write(about_promotion, f),
         }
     }
 }

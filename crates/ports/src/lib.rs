@@ -6,6 +6,8 @@
 
 mod clock;
 mod files;
+mod forge;
+mod history;
 mod keys;
 mod progress;
 mod registry;
@@ -15,12 +17,18 @@ mod tags;
 
 pub use clock::{Clock, Ids};
 pub use files::{FileMemory, MEMORY_OF_FILES, RememberedFile};
+pub use forge::{
+    Annotation, AutoMerge, Forge, ForgeError, ForgeErrorKind, Issue, Merge, Merged, NewPullRequest, PullRequestEdit,
+    Report,
+};
+pub use history::{History, MOST_RAN, NotedRan};
 pub use keys::{KeyError, PublishedKeys};
 pub use progress::{Progress, Step};
 pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind, Verification};
 pub use repository::{
-    BOT_BRANCHES, BlobId, BranchChange, BranchUpdate, ChangedFile, FileEntry, NewCommit, NewFile, NotEditable, Push,
-    PushOutcome, Repository, RepositoryError, RepositoryErrorKind,
+    BOT_BRANCHES, BlobId, BranchChange, BranchUpdate, ChangedFile, CommitSummary, FileEntry, LARGEST_STATE, NewCommit,
+    NewFile, NotEditable, PROPOSED_FILE, Push, PushOutcome, Repository, RepositoryError, RepositoryErrorKind,
+    STATE_BRANCH, STATE_FILE, STATE_REF,
 };
 pub use store::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,

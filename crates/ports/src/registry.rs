@@ -49,6 +49,9 @@ pub struct ManifestDescription {
     pub kind: ManifestKind,
     /// The commit it was built from, by the label `org.opencontainers.image.revision`.
     pub revision: Option<String>,
+    /// The address of the repository it was built from, by the label `org.opencontainers.image.source`. For people.
+    #[serde(default)]
+    pub source: Option<String>,
     /// When it was built, by the annotation or label `org.opencontainers.image.created`, else by the configuration.
     /// `None` where nothing says so, or only a placeholder (1970, 1980) does.
     pub created: Option<Timestamp>,

@@ -84,7 +84,49 @@ pub trait Repository: Send + Sync {
         base: &CommitId,
         decisions: &[DecisionId],
     ) -> Result<Vec<(DecisionId, CommitId)>, RepositoryError>;
+
+    /// The commits on `head` that are not on `base`, newest first, at most `most`; nothing when they cannot be told
+    /// (history too short, commits unknown).
+    async fn commits_between(
+        &self,
+        _base: &CommitId,
+        _head: &CommitId,
+        _most: usize,
+    ) -> Result<Option<Vec<CommitSummary>>, RepositoryError> {
+        Ok(None)
+    }
+
+    /// What the bot wrote down beside the branches ([`STATE_REF`]), read from the server now: the commit and the bytes
+    /// of its one file. `None` when nothing was written down yet.
+    async fn read_state(&self) -> Result<Option<(CommitId, Vec<u8>)>, RepositoryError> {
+        Ok(None)
+    }
+
+    /// Write it down anew, on top of `old` (none: there is none yet), with a commit of this message and time. As every
+    /// push it is a compare-and-swap, and equal values make equal commit ids. More than [`LARGEST_STATE`] bytes are an
+    /// error. What landed is the one commit.
+    async fn write_state(
+        &self,
+        _old: Option<&CommitId>,
+        _bytes: &[u8],
+        _message: &str,
+        _time: Timestamp,
+    ) -> Result<PushOutcome, RepositoryError> {
+        Ok(PushOutcome::Refused("nothing is written down here beside the branches".to_owned()))
+    }
 }
+
+/// Where the bot writes down what must outlive its store: a chain of commits of its own, with no branch of people.
+pub const STATE_REF: &str = "refs/tagboat/state";
+
+/// The same where the server takes nothing but branches and tags.
+pub const STATE_BRANCH: &str = "refs/heads/tagboat/state";
+
+/// The one file in each of those commits.
+pub const STATE_FILE: &str = "state.json";
+
+/// The most bytes that it has.
+pub const LARGEST_STATE: usize = 5 << 20;
 
 /// The object id of a blob.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -119,11 +161,37 @@ pub struct ChangedFile {
 #[error("{0}")]
 pub struct NotEditable(pub String);
 
-/// Branches to be moved in one push.
+/// A commit, as a list of commits shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CommitSummary {
+    /// Its id.
+    pub id: CommitId,
+    /// The first line of its message.
+    pub subject: String,
+    /// Who wrote it, by name: anybody can claim to be anybody.
+    pub author_name: String,
+    /// The author's address.
+    pub author_email: String,
+    /// The address of who committed it.
+    pub committer_email: String,
+    /// When it was committed, to the second.
+    pub time: Timestamp,
+    /// What its `Tagboat-Decision` trailers say, in their order.
+    pub decisions: Vec<DecisionId>,
+}
+
+/// Branches to be moved in one push.
+///
+/// Several of them move together: a server that cannot do that is not asked to, which is an error of the kind
+/// [`RepositoryErrorKind::Permanent`]; nothing was sent then, and each can be pushed by itself. Deletions go by themselves,
+/// after the others: one that fails undoes nothing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Push {
-    /// Each branch once.
+    /// Each branch once. What one stands on was there before: not a commit that another update of this push makes.
     pub updates: Vec<BranchUpdate>,
+    /// Push options (`merge_request.create`, `ci.skip`), each one line. They go with what is sent, so not with a push
+    /// that was done before; a server that takes none does not see them.
+    pub options: Vec<String>,
 }
 
 /// What is to become of one branch.
@@ -175,6 +243,9 @@ impl BranchChange {
 /// Branches that belong to the bot alone start with this.
 pub const BOT_BRANCHES: &str = "tagboat/";
 
+/// The one file that is ever added: the repository file, proposed where there is none.
+pub const PROPOSED_FILE: &str = ".tagboat.yaml";
+
 /// One commit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewCommit {
@@ -184,7 +255,8 @@ pub struct NewCommit {
     pub time: Timestamp,
     /// The whole message.
     pub message: String,
-    /// The files it changes. All exist in its parent; none is added or removed, modes stay.
+    /// The files it changes. All exist in its parent; none is added or removed, modes stay. But for [`PROPOSED_FILE`], which
+    /// may be added where there is none.
     pub files: Vec<NewFile>,
 }
 
@@ -200,12 +272,15 @@ pub struct NewFile {
 /// What became of a push.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PushOutcome {
-    /// All of it is done; for each branch the ids of its commits, in order.
+    /// All of it is done; for each update, in the order of the push, the ids of its commits, in order.
     Landed(Vec<Vec<CommitId>>),
-    /// Somebody else moved a branch first; of what is to be done to that one, nothing is. Recompute on the new head: where
-    /// the one branch of this push was found after it was lost, if its commit and files can be read.
+    /// Somebody else moved a branch first; of what is to be done to that one, nothing is. It does not say which of several
+    /// it was, nor what the rest came to: read the heads. Recompute on the new head: where the one branch of this push
+    /// was found after it was lost, if its commit and files can be read.
     Moved(Option<CommitId>),
-    /// The branches are where they were and the server said no, with its words.
+    /// At least one branch is where it was, nobody else moved any, and the server said no, with its words. As servers
+    /// move several branches together or not at all, all are where they were; on one that breaks its word the rest may
+    /// have moved. The same push again is right in either case: what is done already stays done.
     Refused(String),
 }
 

@@ -9,15 +9,15 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tagboat_model::{
     BranchKey, CommitId, Decision, DecisionId, DeliveryId, Duration, Event, EventId, ImageName, ImagePushed,
-    ReceiverName, TenantName, Timestamp, Trust,
+    ReceiverName, RepositoryName, TenantName, Timestamp, Trust,
 };
 use thiserror::Error;
 
-use crate::{FileMemory, TagMemory};
+use crate::{FileMemory, History, TagMemory};
 
 /// The database. Every method is one transaction, durable when it returns.
 #[async_trait]
-pub trait Store: TagMemory + FileMemory {
+pub trait Store: TagMemory + FileMemory + History {
     /// Store a delivery with its events, and mark dirty every branch that is interested in one of the images, or that an
     /// event names. A delivery whose key the receiver used before, or which was taken once under another, is not stored
     /// again. It changes nothing, unless it acts again and its body is the same.
@@ -38,7 +38,8 @@ pub trait Store: TagMemory + FileMemory {
     async fn know_branches(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError>;
 
     /// Mark dirty every branch whose last sweep is older than `interval` (plus up to a tenth, so that branches
-    /// do not sweep together), or one of whose images is to be looked at again by now. Returns when the next one is due.
+    /// do not sweep together), one of whose images is to be looked at again by now, or which is to be woken by now. Returns
+    /// when the next one is due.
     async fn mark_sweeps(&self, interval: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
     /// Take a lease on the branch that has been due longest. `Err(when)` inside says when one will be due.
@@ -68,7 +69,8 @@ pub trait Store: TagMemory + FileMemory {
     async fn own_commits(&self, tenant: &TenantName, commits: &[String]) -> Result<Vec<String>, StoreError>;
 
     /// Write down facts and decisions before they are acted on. A decision that is known already keeps the time
-    /// of its first recording, so that a retry makes the same commit. Nothing is written when the fence is stale.
+    /// of its first recording, so that a retry makes the same commit; what is said of it is replaced. Nothing is written when the
+    /// fence is stale.
     async fn record(&self, work: &Work, record: ToRecord) -> Result<Recorded, StoreError>;
 
     /// Decisions whose commits were planned and whose landing was never written down.
@@ -114,6 +116,13 @@ pub trait Store: TagMemory + FileMemory {
 pub enum DecisionsAbout {
     /// All.
     Anything,
+    /// Those for a config repository.
+    Repository {
+        /// Whose it is.
+        tenant: TenantName,
+        /// Its name.
+        repository: RepositoryName,
+    },
     /// This one.
     One(DecisionId),
     /// Those that answer an event.
@@ -194,6 +203,8 @@ pub struct NewEvent {
     pub looks: Vec<ImageName>,
     /// Branches that are to be reconciled, whatever images they are interested in. Those that are not known are left out.
     pub branches: Vec<BranchKey>,
+    /// Whether the branches that it concerns do not wait to settle: people wait for what follows.
+    pub urgent: bool,
 }
 
 /// What became of a delivery.
@@ -236,6 +247,9 @@ pub enum Finish {
         swept: bool,
         /// What stands in the way of anything being done, for people.
         problem: Option<String>,
+        /// When the branch is due again although nothing happens and no image is to be looked at: a gate passes then, a
+        /// hold ends. Takes the place of what was said before.
+        wake_at: Option<Timestamp>,
     },
     /// It failed; try again at `again_at`.
     Failed {
@@ -377,7 +391,7 @@ impl EventRecord {
     pub fn pushed(&self) -> Option<&ImagePushed> {
         match &self.event {
             Event::ImagePushed(pushed) => Some(pushed),
-            Event::BuildFinished(_) | Event::RepositoryChanged(_) => None,
+            Event::BuildFinished(_) | Event::RepositoryChanged(_) | Event::InstallationsChanged { .. } => None,
         }
     }
 

@@ -2,22 +2,64 @@
 
 use std::cmp::Ordering;
 
-use tagboat_model::{Decision, EnvironmentName, Outcome, Pin, Reason, Reference, Tag, Timestamp, Uneditable, Version};
-use tagboat_policy::{Circumstances, Considered, Known, Selection};
+use tagboat_model::{Decision, Gate, Outcome, Pin, Reason, Reference, Tag, Timestamp, Uneditable, Version};
+use tagboat_policy::{Circumstances, Considered, Known, Selection, Sight};
 
-use crate::{Candidate, CandidateState, Facts, ImageFacts};
+use crate::{
+    Candidate, CandidateState, EnvironmentFacts, Facts, ImageFacts,
+    gate::evaluate_without_upstream,
+    hold::Wishes,
+    promote::{self, Setting},
+};
 
 /// A person reads a few reasons of each kind; the exact rest is counted.
 const MOST_OF_A_KIND: usize = 5;
 /// More candidates than this are counted and not kept: the registry is asked about fewer in one go.
 const MOST_CANDIDATES: usize = 200;
 
+/// What follows for an image, before it is a [`Decision`].
+#[derive(Debug)]
+pub(crate) struct Conclusion {
+    pub(crate) outcome: Outcome,
+    pub(crate) version: Option<Version>,
+    pub(crate) reasons: Vec<Reason>,
+    pub(crate) gates: Vec<Gate>,
+}
+
+impl Conclusion {
+    pub(crate) fn new(outcome: Outcome, version: Option<Version>, reasons: Vec<Reason>) -> Self {
+        Self { outcome, version, reasons, gates: Vec::new() }
+    }
+
+    pub(crate) fn nothing(reasons: Vec<Reason>) -> Self {
+        Self::new(Outcome::Nothing, None, reasons)
+    }
+
+    pub(crate) fn blocked(reason: Reason) -> Self {
+        Self::new(Outcome::Blocked, None, vec![reason])
+    }
+}
+
 /// One decision for every image of every environment in `facts`, in their order.
+///
+/// What policies and upstreams say is worked out first; then what people wish goes over it: see `hold`.
 #[must_use]
 pub fn decide(facts: &Facts) -> Vec<Decision> {
-    let decide = |(environment, image): (&EnvironmentName, &ImageFacts)| decide_image(environment, image, facts.now);
-    let images = facts.environments.iter().flat_map(|e| e.images.iter().map(|image| (&e.name, image)));
-    images.map(decide).collect()
+    let environments = facts.environments.iter();
+    let images = environments.flat_map(|within| within.images.iter().map(move |image| (within, image)));
+    images.map(|(environment, image)| held(environment, image, facts.now)).collect()
+}
+
+/// A decision, held to the gates of its environment where that is promoted from nothing; else they are in it already.
+fn held(environment: &EnvironmentFacts, image: &ImageFacts, now: Timestamp) -> Decision {
+    let decision = decide_image(environment, image, now);
+    if environment.gates.is_empty() || environment.promotion.is_some() {
+        return decision;
+    }
+    let sight = decision.version.as_ref().and_then(|version| image.known(&version.tag).sight);
+    let appeared = sight.map(|(Sight::Baseline(at) | Sight::After(at))| at);
+    let gates = evaluate_without_upstream(&environment.gates, appeared, environment.by_pull_request, now);
+    promote::held_to_gates(decision, gates)
 }
 
 /// What to ask the registry about.
@@ -54,7 +96,7 @@ pub fn put_forward(facts: &ImageFacts, known: &[Considered], now: Timestamp) -> 
 }
 
 /// The greatest current value that the policy can order: below this nothing is chosen.
-fn floor(facts: &ImageFacts) -> Option<Considered> {
+pub(crate) fn floor(facts: &ImageFacts) -> Option<Considered> {
     greatest_current(facts, |tag| facts.known(tag))
 }
 
@@ -74,7 +116,7 @@ fn greatest_current(facts: &ImageFacts, known: impl Fn(&Tag) -> Known) -> Option
     current.filter(|current| selection.orders(&current.tag, &current.known)).max_by(compare)
 }
 
-fn decide_image(environment: &EnvironmentName, facts: &ImageFacts, now: Timestamp) -> Decision {
+fn decide_image(environment: &EnvironmentFacts, facts: &ImageFacts, now: Timestamp) -> Decision {
     let mut current: Vec<String> = Vec::new();
     for reference in &facts.references {
         let value = reference.current();
@@ -82,7 +124,7 @@ fn decide_image(environment: &EnvironmentName, facts: &ImageFacts, now: Timestam
             current.push(value);
         }
     }
-    let (outcome, version, mut reasons) = conclude(facts, &current, now);
+    let Conclusion { outcome, version, mut reasons, gates } = conclude(environment, facts, &current, now);
     for Uneditable { file, line, detail, .. } in &facts.uneditable {
         reasons.push(Reason::CannotEdit { file: file.clone(), line: *line, detail: detail.clone() });
     }
@@ -90,39 +132,58 @@ fn decide_image(environment: &EnvironmentName, facts: &ImageFacts, now: Timestam
         reasons.push(Reason::UnreadableFile { file: file.clone(), detail: detail.clone() });
     }
     Decision {
-        environment: environment.clone(),
+        environment: environment.name.clone(),
         entry: facts.entry.clone(),
         image: facts.image.clone(),
         current,
         outcome,
         version,
         reasons,
+        gates,
     }
 }
 
-fn conclude(facts: &ImageFacts, current: &[String], now: Timestamp) -> (Outcome, Option<Version>, Vec<Reason>) {
+fn conclude(environment: &EnvironmentFacts, facts: &ImageFacts, current: &[String], now: Timestamp) -> Conclusion {
     if let Some(other) = &facts.claimed_by {
-        return (
-            Outcome::Blocked,
-            None,
-            vec![Reason::ClaimedTwice { other: other.clone(), image: facts.image.clone() }],
-        );
+        return Conclusion::blocked(Reason::ClaimedTwice { other: other.clone(), image: facts.image.clone() });
     }
     if facts.references.is_empty() {
-        return (Outcome::Nothing, None, vec![Reason::NoReference { image: facts.image.clone() }]);
+        return Conclusion::nothing(vec![Reason::NoReference { image: facts.image.clone() }]);
+    }
+    let wishes = Wishes::of(&environment.holds, Some(&environment.name), &facts.entry, now);
+    let free = match &environment.promotion {
+        Some(promotion) => {
+            let by_pull_request = environment.by_pull_request;
+            promote::conclude(facts, current, Setting { promotion, by_pull_request, wishes: &wishes, now })
+        }
+        None => choose(facts, current, &wishes, now),
+    };
+    wishes.apply(facts, current, free)
+}
+
+/// By policy.
+fn choose(facts: &ImageFacts, current: &[String], wishes: &Wishes<'_>, now: Timestamp) -> Conclusion {
+    let floor = floor(facts);
+    let circumstances = Circumstances { current: floor.as_ref().map(|floor| (&floor.tag, &floor.known)), now };
+    // Nothing gave a reason to look at it anew, so it stands, whether the registry can be asked or not.
+    if let Some(offered) = facts.offered.as_ref().filter(|_| facts.candidates.is_empty()) {
+        return match against_offered(facts, offered, wishes, circumstances) {
+            Some(reason) => Conclusion::nothing(vec![reason]),
+            None => chosen(facts, current, offered.clone(), Vec::new()),
+        };
     }
     if let Some(detail) = &facts.registry_unavailable {
         let reason = Reason::RegistryUnavailable { image: facts.image.clone(), detail: detail.clone() };
-        return (Outcome::Nothing, None, vec![reason]);
+        return Conclusion::nothing(vec![reason]);
     }
     if facts.unread > 0 {
         let mut reasons = vec![Reason::BuildTimesUnread { count: facts.unread }];
         reasons.extend(facts.passed_over.iter().cloned());
-        return (Outcome::Nothing, None, reasons);
+        return Conclusion::nothing(reasons);
     }
-    let floor = floor(facts);
-    let circumstances = Circumstances { current: floor.as_ref().map(|floor| (&floor.tag, &floor.known)), now };
-    let confirmed: Vec<&Candidate> = facts.candidates.iter().filter(|found| version(found).is_some()).collect();
+    let is_wanted = |version: Version| wishes.against(facts, &version.tag, Some(&version.digest)).is_none();
+    let confirmed = facts.candidates.iter().filter(|found| version(found).is_some_and(is_wanted));
+    let confirmed: Vec<&Candidate> = confirmed.collect();
     let considered: Vec<Considered> = confirmed.iter().map(|candidate| candidate.considered()).collect();
     let consideration = facts.selection.consider(&considered, circumstances);
     let selected = confirmed.iter().find(|candidate| Some(&candidate.tag) == consideration.selected());
@@ -133,24 +194,52 @@ fn conclude(facts: &ImageFacts, current: &[String], now: Timestamp) -> (Outcome,
             None => Reason::NoAdmittedTag { policy },
         };
         let mut reasons = vec![first];
-        reasons.extend(about_others(facts, None, circumstances));
-        return (Outcome::Nothing, None, reasons);
+        reasons.extend(about_others(facts, None, circumstances, wishes));
+        // There is something better, and people do not want it.
+        reasons.sort_by_key(|reason| !matches!(reason, Reason::Held { .. }));
+        return Conclusion::nothing(reasons);
     };
+    let others = about_others(facts, Some(&version.tag), circumstances, wishes);
+    chosen(facts, current, version, others)
+}
+
+fn chosen(facts: &ImageFacts, current: &[String], version: Version, others: Vec<Reason>) -> Conclusion {
     let (outcome, mut reasons) = compare(facts, &version);
     if outcome == Outcome::Update && current.len() > 1 {
         reasons.push(Reason::ReferencesDisagree { versions: current.to_vec() });
     }
-    reasons.extend(about_others(facts, Some(&version.tag), circumstances));
-    (outcome, Some(version), reasons)
+    reasons.extend(others);
+    Conclusion::new(outcome, Some(version), reasons)
+}
+
+/// What speaks against a version that was chosen before. What was known of it then, its age above all, is not held
+/// against it for not being known now.
+fn against_offered(
+    facts: &ImageFacts,
+    offered: &Version,
+    wishes: &Wishes<'_>,
+    circumstances: Circumstances<'_>,
+) -> Option<Reason> {
+    if let Some(hold) = wishes.against(facts, &offered.tag, Some(&offered.digest)) {
+        return Some(Reason::Held { hold: Box::new(hold.clone()) });
+    }
+    let ageless = Selection { minimum_age: None, ..facts.selection.clone() };
+    let alone = [Considered::from(offered.tag.clone())];
+    let refused = ageless.consider(&alone, circumstances).refused(1).into_iter().next();
+    refused.filter(|reason| !matches!(reason, Reason::BuildTimeUnknown { .. } | Reason::NotAnnounced { .. }))
+}
+
+/// A digest is followed, and there is none that could change.
+pub(crate) fn undigested(facts: &ImageFacts) -> Option<Reason> {
+    if facts.selection.policy.followed().is_none() || facts.pin != Pin::Keep {
+        return None;
+    }
+    let reference = facts.references.iter().find(|reference| reference.digest.is_none())?;
+    Some(Reason::NoDigestToFollow { file: reference.file.clone(), line: reference.line })
 }
 
 fn compare(facts: &ImageFacts, version: &Version) -> (Outcome, Vec<Reason>) {
-    let follows = facts.selection.policy.followed().is_some();
-    if follows
-        && facts.pin == Pin::Keep
-        && let Some(reference) = facts.references.iter().find(|reference| reference.digest.is_none())
-    {
-        let reason = Reason::NoDigestToFollow { file: reference.file.clone(), line: reference.line };
+    if let Some(reason) = undigested(facts) {
         return (Outcome::Blocked, vec![reason]);
     }
     if let Some(reason) = moved_tag(facts, version) {
@@ -160,7 +249,7 @@ fn compare(facts: &ImageFacts, version: &Version) -> (Outcome, Vec<Reason>) {
         return (Outcome::Nothing, vec![Reason::AlreadyThere { version: version.to_string() }]);
     }
     let tag = version.tag.clone();
-    let reason = match follows {
+    let reason = match facts.selection.policy.followed().is_some() {
         true => Reason::Followed { tag, digest: version.digest.short().to_owned() },
         false => Reason::Selected { tag, policy: facts.selection.policy.to_string() },
     };
@@ -188,7 +277,12 @@ fn moved_tag(facts: &ImageFacts, version: &Version) -> Option<Reason> {
 
 /// One reason for each candidate that was not selected, grouped, the groups capped and counted; then why others were
 /// no candidates.
-fn about_others(facts: &ImageFacts, selected: Option<&Tag>, circumstances: Circumstances<'_>) -> Vec<Reason> {
+fn about_others(
+    facts: &ImageFacts,
+    selected: Option<&Tag>,
+    circumstances: Circumstances<'_>,
+    wishes: &Wishes<'_>,
+) -> Vec<Reason> {
     // What runs needs no reason for not being asked about again.
     let runs = |candidate: &Candidate| {
         candidate.state == CandidateState::Unasked
@@ -196,25 +290,39 @@ fn about_others(facts: &ImageFacts, selected: Option<&Tag>, circumstances: Circu
                 || facts.references.iter().any(|reference| reference.tag.as_ref() == Some(&candidate.tag)))
     };
     let others = facts.candidates.iter().filter(|candidate| Some(&candidate.tag) != selected && !runs(candidate));
-    let reasons: Vec<Reason> = others.map(|candidate| about(facts, candidate, selected, circumstances)).collect();
+    let reasons: Vec<Reason> =
+        others.map(|candidate| about(facts, candidate, selected, circumstances, wishes)).collect();
     let lowest = if selected.is_some() { "lowerThanSelected" } else { "notAskedYet" };
+    let mut grouped = capped(&reasons, (lowest, facts.further));
+    grouped.extend(facts.passed_over.iter().cloned());
+    grouped
+}
+
+/// Reasons grouped by kind, the groups capped and counted, each said once. Of one kind there are so many more than these.
+pub(crate) fn capped(reasons: &[Reason], further: (&str, usize)) -> Vec<Reason> {
     let mut grouped = Vec::new();
     let mut codes: Vec<&'static str> = Vec::new();
-    for reason in &reasons {
+    let mut distinct: Vec<&Reason> = Vec::new();
+    for reason in reasons {
+        // A refusal is the reason of all that is below it.
+        if !distinct.contains(&reason) {
+            distinct.push(reason);
+        }
+    }
+    for reason in &distinct {
         if !codes.contains(&reason.code()) {
             codes.push(reason.code());
         }
     }
     for code in codes {
-        let kind: Vec<&Reason> = reasons.iter().filter(|reason| reason.code() == code).collect();
-        let further = if code == lowest { facts.further } else { 0 };
+        let kind: Vec<&Reason> = distinct.iter().copied().filter(|reason| reason.code() == code).collect();
+        let further = if code == further.0 { further.1 } else { 0 };
         let more = kind.len().saturating_sub(MOST_OF_A_KIND) + further;
         grouped.extend(kind.into_iter().take(MOST_OF_A_KIND).cloned());
         if more > 0 {
             grouped.push(Reason::AndMore { count: more });
         }
     }
-    grouped.extend(facts.passed_over.iter().cloned());
     grouped
 }
 
@@ -223,6 +331,7 @@ fn about(
     candidate: &Candidate,
     selected: Option<&Tag>,
     circumstances: Circumstances<'_>,
+    wishes: &Wishes<'_>,
 ) -> Reason {
     let tag = candidate.tag.clone();
     match &candidate.state {
@@ -247,7 +356,10 @@ fn about(
                 let (mine, theirs) = (&candidate.known, facts.known(selected));
                 facts.selection.compare((&tag, mine), (selected, &theirs)) == Some(Ordering::Equal)
             };
-            match (refused, selected) {
+            let digest = version(candidate).map(|version| version.digest);
+            let hold = wishes.against(facts, &tag, digest.as_ref());
+            let held = hold.map(|hold| Reason::Held { hold: Box::new(hold.clone()) });
+            match (refused.or(held), selected) {
                 (Some(reason), _) => reason,
                 (None, Some(selected)) if equal(selected) => {
                     Reason::EqualToSelected { tag, selected: selected.clone() }

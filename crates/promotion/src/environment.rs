@@ -5,10 +5,12 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 use globset::{GlobBuilder, GlobMatcher};
 use serde::{Deserialize, Serialize};
 use tagboat_model::{
-    BranchName, Duration, EntryName, EnvironmentName, ExplicitPlace, ImageName, Pin, Platform, SignatureRule,
+    BranchName, Duration, EntryName, EnvironmentName, ExplicitPlace, ImageName, Pattern, Pin, Platform, SignatureRule,
 };
-use tagboat_policy::{FilterTags, Jump, Pattern, Policy, Selection};
+use tagboat_policy::{FilterTags, Jump, Pattern as TagPattern, Policy, Selection};
 use thiserror::Error;
+
+use crate::{Gates, Grouping, PullRequestRules};
 
 /// An entry under `images`: an image and how its version is chosen.
 #[derive(Debug, Clone)]
@@ -27,6 +29,23 @@ pub struct ImageEntry {
     pub aliases: Vec<ImageName>,
     /// Places that are named in words.
     pub references: Vec<ExplicitPlace>,
+    /// The only folder whose files it is about, `teams/web`: the one of the included file that declares it.
+    pub folder: Option<String>,
+}
+
+/// An entry under `images` whose image is a pattern: every repository that matches and is named in a file gets an entry.
+#[derive(Debug, Clone)]
+pub struct ImagePattern {
+    /// The images.
+    pub pattern: Pattern,
+    /// What holds for each; its name and image are put in.
+    pub selection: Selection,
+    /// What references carry after an edit.
+    pub pin: Pin,
+    /// Who must have signed it.
+    pub verify: Option<Verify>,
+    /// The only folder whose files it is about.
+    pub folder: Option<String>,
 }
 
 /// Who must have signed an image.
@@ -54,7 +73,8 @@ impl ImageEntry {
     #[must_use]
     pub fn within(&self, environment: &Environment) -> Self {
         let other = environment.overrides.get(&self.name).cloned().unwrap_or_default();
-        let Self { name, image, selection, pin, verify, aliases, references } = self.clone();
+        let Self { name, image, selection, pin, verify, aliases, references, folder } = self.clone();
+        let image = other.repository.unwrap_or(image);
         let references = other.references.unwrap_or(references);
         let references = references.iter().map(|place| place.within(&name, &environment.name)).collect();
         // Another kind of policy does not inherit what only the first one could use.
@@ -73,7 +93,7 @@ impl ImageEntry {
             maximum_jump: other.maximum_jump.or(selection.maximum_jump),
         };
         let (pin, verify) = (other.pin.unwrap_or(pin), other.verify.or(verify));
-        Self { name, image, selection, pin, verify, aliases, references }
+        Self { name, image, selection, pin, verify, aliases, references, folder }
     }
 }
 
@@ -83,19 +103,23 @@ impl ImageEntry {
 pub enum Delivery {
     /// A commit on the environment's branch.
     Commit,
+    /// A pull request into the environment's branch.
+    PullRequest,
 }
 
 /// What an environment says otherwise about one image entry, key by key.
 #[derive(Debug, Clone, Default)]
 pub struct ImageOverride {
+    /// The image at this environment's own registry.
+    pub repository: Option<ImageName>,
     /// Another policy.
     pub policy: Option<Policy>,
     /// Another filter.
     pub filter_tags: Option<FilterTags>,
     /// Other patterns that leave tags out.
-    pub exclude: Option<Vec<Pattern>>,
+    pub exclude: Option<Vec<TagPattern>>,
     /// Other patterns one of which has to match.
-    pub allow: Option<Vec<Pattern>>,
+    pub allow: Option<Vec<TagPattern>>,
     /// Another age.
     pub minimum_age: Option<Duration>,
     /// Other platforms.
@@ -125,6 +149,14 @@ pub struct Environment {
     pub exclude: Vec<PathPattern>,
     /// How changes reach it.
     pub deliver: Delivery,
+    /// The environment whose versions it gets; without one, versions are chosen by policy.
+    pub promote_from: Option<EnvironmentName>,
+    /// The conditions under which it gets them.
+    pub gates: Gates,
+    /// Which image entries change together.
+    pub group: Grouping,
+    /// How its pull requests are.
+    pub pull_request: PullRequestRules,
     /// What it says otherwise about image entries.
     pub overrides: BTreeMap<EntryName, ImageOverride>,
 }
@@ -232,6 +264,10 @@ mod tests {
             paths: paths.iter().map(|path| path.parse().unwrap()).collect(),
             exclude: Vec::new(),
             deliver: Delivery::Commit,
+            promote_from: None,
+            gates: Gates::default(),
+            group: Grouping::default(),
+            pull_request: PullRequestRules::default(),
             overrides: BTreeMap::new(),
         }
     }

@@ -5,11 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 use tagboat_model::{
-    BranchKey, CommitId, Digest, EntryName, EnvironmentName, ImageName, Pin, Platform, Reason, Reference, Tag,
-    Timestamp, Uneditable,
+    BranchKey, Check, CommitId, Digest, EntryName, EnvironmentName, Hold, ImageName, Pin, Platform, Ran, Reason,
+    Reference, Tag, Timestamp, Uneditable, Version,
 };
 use tagboat_policy::{Considered, Known, Selection};
 use thiserror::Error;
+
+use crate::Gates;
 
 /// What was gathered about one branch.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +35,54 @@ pub struct EnvironmentFacts {
     pub name: EnvironmentName,
     /// One per image entry that was asked about.
     pub images: Vec<ImageFacts>,
+    /// What it is promoted from, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub promotion: Option<PromotionFacts>,
+    /// The conditions, where it is promoted from nothing.
+    #[serde(default, skip_serializing_if = "Gates::is_empty")]
+    pub gates: Gates,
+    /// Whether changes reach it by pull request.
+    #[serde(default)]
+    pub by_pull_request: bool,
+    /// The holds that concern it or an entry in it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub holds: Vec<Hold>,
+}
+
+/// What an environment is promoted from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PromotionFacts {
+    /// The upstream.
+    pub from: EnvironmentName,
+    /// The conditions.
+    pub gates: Gates,
+}
+
+/// What is known of an image upstream.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct UpstreamFacts {
+    /// What its references carry there now, when they differ.
+    pub disagreeing: Vec<String>,
+    /// What ran there, oldest first.
+    pub ran: Vec<Ran>,
+    /// What the registry says of tags that may move on: only where a reference here is written without a digest.
+    pub names_now: Vec<NamesNow>,
+    /// The checks of commits that brought versions there: only where a gate asks for them.
+    pub checks: Vec<(CommitId, Vec<Check>)>,
+    /// When tags appeared at the registry: only where a gate asks for it.
+    pub appeared: Vec<(Tag, Timestamp)>,
+}
+
+/// What a tag names at the registry now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NamesNow {
+    /// The tag.
+    pub tag: Tag,
+    /// The digest; nothing when there is no such tag any more.
+    pub digest: Option<Digest>,
 }
 
 /// What was gathered about one image in one environment.
@@ -72,6 +122,15 @@ pub struct ImageFacts {
     pub unread: usize,
     /// The registry could not be listed or asked, with the reason.
     pub registry_unavailable: Option<String>,
+    /// What ran here, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ran: Vec<Ran>,
+    /// What is known of it upstream, in an environment that is promoted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upstream: Option<UpstreamFacts>,
+    /// The version that an open pull request offers already, where nothing gave a reason to look at the image anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offered: Option<Version>,
 }
 
 /// A tag that was put forward by an event, an earlier sight or a listing.
@@ -172,8 +231,8 @@ impl ImageFacts {
 }
 
 /// Raised whenever the stored form changes its meaning. Version 1 had fewer filters and states, version 2 fewer kinds of
-/// places, version 3 no claims of announcements; all read as they are.
-const FORMAT: u32 = 4;
+/// places, version 3 no claims of announcements, version 4 no promotions and holds; all read as they are.
+const FORMAT: u32 = 5;
 const OLDEST_FORMAT: u32 = 1;
 
 #[derive(Serialize)]

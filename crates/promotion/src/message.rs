@@ -6,12 +6,17 @@
 mod clean;
 mod grammar;
 mod template;
+mod text_template;
 
 use std::fmt::Write as _;
 
 use tagboat_model::{DecisionId, Digest, EnvironmentName, ImageName, Reason, Tag, shown};
 
+use crate::pull::text::markdown::plain_sentence;
+
 pub use template::{MessageTemplate, TemplateError};
+pub use text_template::TextTemplate;
+pub(crate) use text_template::{TextImage, TextWords};
 
 /// What a commit that brings a version says.
 #[derive(Debug, Clone, Copy)]
@@ -71,24 +76,59 @@ pub fn commit_message(words: &CommitWords<'_>, style: &CommitStyle) -> String {
     lines.join("\n")
 }
 
+/// The message of a commit that brings several images to one environment. Users' templates speak of one image, so they are
+/// for commits of one.
+pub(crate) fn group_message(words: &[CommitWords<'_>], style: &CommitStyle) -> String {
+    let environment = words.first().and_then(|words| words.environment);
+    let within = environment.map(|environment| format!(" in {environment}")).unwrap_or_default();
+    let mut text = format!("Update {} images{within}\n\n", words.len());
+    for CommitWords { entry, current, tag, .. } in words {
+        let _ = writeln!(text, "- {entry}: {} -> {tag}", current.join(", "));
+    }
+    let mut lines = clean::lines(&text);
+    lines.push(String::new());
+    lines.extend(words.iter().map(image_trailer));
+    lines.extend(environment.map(environment_trailer));
+    lines.extend(words.iter().filter_map(|words| words.decision).map(decision_trailer));
+    lines.extend(sign_off(style));
+    lines.push(String::new());
+    lines.join("\n")
+}
+
 fn built_in(words: &CommitWords<'_>) -> Vec<String> {
     let CommitWords { entry, environment, image, current, tag, because, .. } = words;
     let within = environment.map(|environment| format!(" in {environment}")).unwrap_or_default();
     let mut text = format!("Update {entry} to {tag}{within}\n\n{image}: {} -> {tag}\n", current.join(", "));
     if let Some(reason) = because {
-        let _ = writeln!(text, "Because {reason}.");
+        let _ = writeln!(text, "Because {}.", plain_sentence(&reason.to_string()));
     }
     clean::lines(&text)
 }
 
 /// Every value in them is validated, so none can break out of its line.
 fn trailers(words: &CommitWords<'_>, style: &CommitStyle) -> Vec<String> {
-    let CommitWords { environment, image, tag, digest, decision, .. } = words;
-    let digest = digest.map(|digest| format!("@{digest}")).unwrap_or_default();
-    let mut trailers = vec![format!("Tagboat-Image: {image}:{tag}{digest}")];
-    trailers.extend(environment.map(|environment| format!("Tagboat-Environment: {environment}")));
-    trailers.extend(decision.map(|decision| format!("Tagboat-Decision: {decision}")));
-    let who = style.sign_off.as_deref().map(shown).filter(|who| !who.trim().is_empty());
-    trailers.extend(who.map(|who| format!("Signed-off-by: {who}")));
+    let mut trailers = vec![image_trailer(words)];
+    trailers.extend(words.environment.map(environment_trailer));
+    trailers.extend(words.decision.map(decision_trailer));
+    trailers.extend(sign_off(style));
     trailers
+}
+
+fn image_trailer(words: &CommitWords<'_>) -> String {
+    let CommitWords { image, tag, digest, .. } = words;
+    let digest = digest.map(|digest| format!("@{digest}")).unwrap_or_default();
+    format!("Tagboat-Image: {image}:{tag}{digest}")
+}
+
+fn environment_trailer(environment: &EnvironmentName) -> String {
+    format!("Tagboat-Environment: {environment}")
+}
+
+fn decision_trailer(decision: &DecisionId) -> String {
+    format!("Tagboat-Decision: {decision}")
+}
+
+fn sign_off(style: &CommitStyle) -> Option<String> {
+    let who = style.sign_off.as_deref().map(shown).filter(|who| !who.trim().is_empty());
+    who.map(|who| format!("Signed-off-by: {who}"))
 }

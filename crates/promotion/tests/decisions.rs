@@ -69,6 +69,9 @@ fn image(policy: Policy, references: &[&str], candidates: &[&str]) -> ImageFacts
         further: 0,
         unread: 0,
         registry_unavailable: None,
+        ran: Vec::new(),
+        upstream: None,
+        offered: None,
     }
 }
 
@@ -85,7 +88,14 @@ fn facts(image: ImageFacts) -> Facts {
         },
         head: "0123456789012345678901234567890123456789".parse().unwrap(),
         now: Timestamp(1_700_000_000_000),
-        environments: vec![EnvironmentFacts { name: "dev".parse().unwrap(), images: vec![image] }],
+        environments: vec![EnvironmentFacts {
+            name: "dev".parse().unwrap(),
+            images: vec![image],
+            promotion: None,
+            gates: tagboat_promotion::Gates::default(),
+            by_pull_request: false,
+            holds: Vec::new(),
+        }],
     }
 }
 
@@ -256,7 +266,7 @@ fn a_commit_says_what_changed_where_and_why() {
     let files = vec![FileChange { path: "apps/dev/web.yaml".to_owned(), bytes: Vec::new() }];
     let version = decisions[0].version.as_ref().unwrap();
     let edited = [Edited { decision: &decisions[0], version, files }];
-    let plans = propose(&facts, &edited, &CommitStyle::default());
+    let plans = propose(&facts, &edited, &CommitStyle::default(), &|_, entry| entry.into());
     insta::assert_snapshot!(plans[0].message, @r#"
     Update web to 1.5.0 in dev
 
@@ -333,7 +343,7 @@ fn facts_of_before_claims_read_as_they_are() {
     let facts = facts(image(Policy::Announced(Announced::default()), &[":1.4.0"], &["1.5.0"]));
     let text = String::from_utf8(facts.to_bytes().unwrap()).unwrap();
     assert!(text.contains(r#""policy":{"announced":{}}"#), "{text}");
-    let before = text.replacen(r#""version":4"#, r#""version":3"#, 1);
+    let before = text.replacen(r#""version":5"#, r#""version":3"#, 1);
     assert_ne!(before, text);
     assert_eq!(Facts::from_bytes(before.as_bytes()).unwrap(), facts);
 }
@@ -399,6 +409,6 @@ fn facts_that_an_earlier_tagboat_stored_are_read() {
     reference["parts"]["whole"]["style"] = "block".into();
     json["version"] = 2.into();
     assert!(Facts::from_bytes(json.to_string().as_bytes()).is_ok());
-    json["version"] = 5.into();
+    json["version"] = 6.into();
     assert!(Facts::from_bytes(json.to_string().as_bytes()).is_err(), "of a later one they are not");
 }

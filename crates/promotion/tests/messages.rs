@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
 use proptest::prelude::*;
-use tagboat_model::{DecisionId, Digest, EnvironmentName, ImageName, Reason, Tag};
+use tagboat_model::{
+    DecisionId, Digest, EnvironmentName, Hold, ImageName, Person, Reason, Tag, Timestamp, Until, Version, Wish,
+};
 use tagboat_promotion::{CommitStyle, CommitWords, MessageTemplate, commit_message};
 
 const DECISION: &str = "d-0011223344556677";
@@ -92,6 +94,29 @@ fn a_template_words_the_message_and_the_trailers_stand_behind_it() {
             "Update web to 1.5.0 in dev\n\nghcr.io/acme/web: 1.4.0, 1.3.0 -> 1.5.0\nBecause main is not a version.\n\n{OURS}"
         )
     );
+}
+
+#[test]
+fn the_words_of_people_mention_nobody_and_close_nothing() {
+    let mut facts = Facts::new();
+    let hold = Hold {
+        id: "h-1".parse().unwrap(),
+        environment: None,
+        entry: None,
+        wish: Wish::Keep { version: Version { tag: facts.tag.clone(), digest: facts.digest.clone() } },
+        by: Person::operator("@acme/all"),
+        why: Some("fixes #7 closes acme/other#3 @acme/everyone".to_owned()),
+        since: Timestamp(0),
+        until: Until::Released,
+    };
+    facts.because = Reason::AskedFor { hold: Box::new(hold) };
+    let harmless = "fixes #\u{200b}7 closes acme/other#\u{200b}3 @\u{200b}acme/everyone";
+    for message in [commit_message(&facts.words(), &CommitStyle::default()), facts.message("web: {{ reason }}")] {
+        assert!(message.contains(harmless), "{message}");
+        for harmful in ["#7", "#3", "@acme"] {
+            assert!(!message.contains(harmful), "{message}");
+        }
+    }
 }
 
 #[test]

@@ -183,6 +183,7 @@ impl OciRegistries {
                 platforms.extend(platform);
             }
         }
-        Ok(ManifestDescription { digest, kind, revision: built.revision, created: built.created, platforms })
+        let manifest::Built { revision, source, created } = built;
+        Ok(ManifestDescription { digest, kind, revision, source, created, platforms })
     }
 }

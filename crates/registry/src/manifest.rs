@@ -19,6 +19,7 @@ pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, applic
 const IMAGE_CONFIGS: [&str; 2] =
     ["application/vnd.oci.image.config.v1+json", "application/vnd.docker.container.image.v1+json"];
 const REVISION: &str = "org.opencontainers.image.revision";
+const SOURCE: &str = "org.opencontainers.image.source";
 /// Where the moment of the build is looked for, best first, as Kargo does.
 const CREATED: [&str; 2] = ["org.opencontainers.image.created", "org.label-schema.build-date"];
 /// Reproducible builds write 1970, 1980 or the year 1 into `created`: no moment at which anything was built.
@@ -47,18 +48,28 @@ pub(crate) enum Detail {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Built {
     pub(crate) revision: Option<String>,
+    /// The address of the source repository.
+    pub(crate) source: Option<String>,
     pub(crate) created: Option<Timestamp>,
 }
 
 impl Built {
     fn from_labels<'l>(labels: impl Fn(&str) -> Option<&'l String>) -> Self {
         let created = CREATED.iter().find_map(|label| moment(labels(label)?));
-        Self { revision: labels(REVISION).map(|revision| shown(revision)), created }
+        Self {
+            revision: labels(REVISION).map(|revision| shown(revision)),
+            source: labels(SOURCE).map(|source| shown(source)),
+            created,
+        }
     }
 
     /// What is missing here is taken from there.
     pub(crate) fn or(self, other: Self) -> Self {
-        Self { revision: self.revision.or(other.revision), created: self.created.or(other.created) }
+        Self {
+            revision: self.revision.or(other.revision),
+            source: self.source.or(other.source),
+            created: self.created.or(other.created),
+        }
     }
 
     pub(crate) fn is_complete(&self) -> bool {

@@ -7,7 +7,9 @@ use gix::{
     bstr::{BStr, BString},
     objs::{Kind, Write as _, WriteTo as _},
 };
-use tagboat_ports::NewCommit;
+use tagboat_model::Timestamp;
+
+use tagboat_ports::{NewCommit, PROPOSED_FILE};
 
 use crate::{
     Failure, Inner, mirror,
@@ -34,8 +36,25 @@ pub(crate) fn build(
         parent = workshop.commit(&inner.commits, parent, commit)?;
         ids.push(parent);
     }
-    let made = workshop.made.into_iter().map(|(id, (kind, data))| (id, kind, data));
-    Ok((ids, made.collect()))
+    Ok((ids, workshop.objects()))
+}
+
+/// Make one commit of a tree that holds one file and nothing else, on top of `parent` or of nothing.
+pub(crate) fn build_alone(
+    inner: &Inner,
+    parent: Option<ObjectId>,
+    (file, bytes): (&str, &[u8]),
+    message: &str,
+    time: Timestamp,
+) -> Result<(ObjectId, NewObjects), Failure> {
+    let repository = inner.mirror.repository()?.with_object_memory();
+    let mut workshop = Workshop { repository, made: BTreeMap::new() };
+    let blob = workshop.write(&gix::objs::BlobRef { data: bytes })?;
+    let mode = gix::objs::tree::EntryKind::Blob.into();
+    let entry = gix::objs::tree::Entry { mode, filename: BString::from(file), oid: blob };
+    let tree = workshop.write(&gix::objs::Tree { entries: vec![entry] })?;
+    let id = workshop.seal(&inner.commits, unsigned(&inner.commits, tree, parent, (message, time)), time)?;
+    Ok((id, workshop.objects()))
 }
 
 /// Where objects are made.
@@ -62,35 +81,58 @@ impl Workshop {
         let mut editor = repository.edit_tree(root).map_err(damaged)?.detach();
         for file in &commit.files {
             // Whoever decided has asked before; this holds it.
-            let (mode, _) = mirror::editable(&repository, root, &file.path)?
-                .map_err(|why| Failure::permanent(format!("{} is not written: {why}", file.path)))?;
+            let kind = match mirror::editable(&repository, root, &file.path)? {
+                Ok((mode, _)) => mode.kind(),
+                Err(_) if file.path == PROPOSED_FILE && mirror::is_free(&repository, root, &file.path)? => {
+                    gix::objs::tree::EntryKind::Blob
+                }
+                Err(why) => return Err(Failure::permanent(format!("{} is not written: {why}", file.path))),
+            };
             let blob = self.write(&gix::objs::BlobRef { data: &file.bytes })?;
-            editor.upsert(file.path.split('/').map(BStr::new), mode.kind(), blob).map_err(damaged)?;
+            editor.upsert(file.path.split('/').map(BStr::new), kind, blob).map_err(damaged)?;
         }
         let failed = |failure: Failure| gix::Error::from_error(std::io::Error::other(failure.to_string()));
         let tree = editor.write(|tree| self.write(tree).map_err(failed)).map_err(damaged)?;
-        let unsigned = unsigned(settings, tree, parent, commit);
+        self.seal(settings, unsigned(settings, tree, Some(parent), (commit.message.as_str(), commit.time)), commit.time)
+    }
+
+    /// Sign a commit if commits are signed, and write it.
+    fn seal(
+        &mut self,
+        settings: &CommitSettings,
+        unsigned: gix::objs::Commit,
+        time: Timestamp,
+    ) -> Result<ObjectId, Failure> {
         let Some(signing) = &settings.signing else { return self.write(&unsigned) };
         let mut text = Vec::new();
         unsigned.write_to(&mut text).map_err(damaged)?;
-        let signature = signing::sign(signing, &text, Some(commit.time))?;
+        let signature = signing::sign(signing, &text, Some(time))?;
         self.write(&gix::objs::Commit { extra_headers: vec![("gpgsig".into(), signature.into())], ..unsigned })
+    }
+
+    fn objects(self) -> NewObjects {
+        self.made.into_iter().map(|(id, (kind, data))| (id, kind, data)).collect()
     }
 }
 
-fn unsigned(settings: &CommitSettings, tree: ObjectId, parent: ObjectId, commit: &NewCommit) -> gix::objs::Commit {
+fn unsigned(
+    settings: &CommitSettings,
+    tree: ObjectId,
+    parent: Option<ObjectId>,
+    (message, time): (&str, Timestamp),
+) -> gix::objs::Commit {
     let by = |identity: &Identity| gix::actor::Signature {
         name: identity.name.as_str().into(),
         email: identity.email.as_str().into(),
-        time: gix::date::Time::new(commit.time.0.div_euclid(1000), 0),
+        time: gix::date::Time::new(time.0.div_euclid(1000), 0),
     };
     gix::objs::Commit {
         tree,
-        parents: [parent].into_iter().collect(),
+        parents: parent.into_iter().collect(),
         author: by(&settings.author),
         committer: by(&settings.committer),
         encoding: None,
-        message: BString::from(commit.message.as_str()),
+        message: BString::from(message),
         extra_headers: Vec::new(),
     }
 }

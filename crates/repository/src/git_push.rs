@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret as _, zeroize::Zeroizing};
 
 use crate::{
     Access, Failure, Inner,
-    link::{bare, is_loopback, one_line, parse, run_to_end, unreachable},
+    link::{Ended, bare, is_loopback, one_line, parse, run_to_end, unreachable},
     send_pack::RefUpdate,
 };
 
@@ -25,8 +25,29 @@ use crate::{
 const ENVIRONMENT: [&str; 8] =
     ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"];
 
+/// What `git` says, before it sends anything, of a server that takes no push options.
+const NO_OPTIONS: &str = "does not support push options";
+
 /// Push. Inside, why the server said no.
-pub(crate) fn push(inner: &Inner, refs: &[RefUpdate]) -> Result<Result<(), String>, Failure> {
+pub(crate) fn push(inner: &Inner, refs: &[RefUpdate], options: &[String]) -> Result<Result<(), String>, Failure> {
+    let mut ended = run(inner, refs, options)?;
+    if !ended.success && !options.is_empty() && ended.complaints.contains(NO_OPTIONS) {
+        tracing::debug!(repository = inner.name, "the server takes no push options; they are left out");
+        ended = run(inner, refs, &[])?;
+    }
+    if ended.success {
+        return Ok(Ok(()));
+    }
+    let printed = String::from_utf8_lossy(&ended.output).into_owned();
+    let refused: Vec<&str> = printed.lines().filter(|line| line.starts_with('!')).collect();
+    match refused.is_empty() {
+        // It did not come as far as any branch.
+        true => Err(unreachable(std::io::Error::other(one_line(&ended.complaints)))),
+        false => Ok(Err(format!("{}\n{}", refused.join("\n"), ended.complaints))),
+    }
+}
+
+fn run(inner: &Inner, refs: &[RefUpdate], options: &[String]) -> Result<Ended, Failure> {
     let settings = settings(inner)?;
     let mut command = bare("git");
     command.env("GIT_CONFIG_NOSYSTEM", "1").env("GIT_TERMINAL_PROMPT", "0").env("GIT_ASKPASS", "").env("LC_ALL", "C");
@@ -44,21 +65,12 @@ pub(crate) fn push(inner: &Inner, refs: &[RefUpdate]) -> Result<Result<(), Strin
     for RefUpdate { name, old, .. } in refs {
         command.arg(format!("--force-with-lease={name}:{}", id(*old)));
     }
+    command.args(options.iter().map(|option| format!("--push-option={option}")));
     command.arg("--").arg(&inner.address.url);
     for RefUpdate { name, new, .. } in refs {
         command.arg(format!("{}:{name}", id(*new)));
     }
-    let ended = run_to_end(command, &[])?;
-    if ended.success {
-        return Ok(Ok(()));
-    }
-    let printed = String::from_utf8_lossy(&ended.output).into_owned();
-    let refused: Vec<&str> = printed.lines().filter(|line| line.starts_with('!')).collect();
-    match refused.is_empty() {
-        // It did not come as far as any branch.
-        true => Err(unreachable(std::io::Error::other(one_line(&ended.complaints)))),
-        false => Ok(Err(format!("{}\n{}", refused.join("\n"), ended.complaints))),
-    }
+    run_to_end(command, &[])
 }
 
 /// Git's settings for this push, in a file without a name.

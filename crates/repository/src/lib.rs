@@ -14,6 +14,7 @@ mod push;
 mod send_pack;
 mod settings;
 mod signing;
+mod state;
 mod work_tree;
 
 use std::{
@@ -23,9 +24,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tagboat_model::{BranchName, CommitId, DecisionId};
+use tagboat_model::{BranchName, CommitId, DecisionId, Timestamp};
 use tagboat_ports::{
-    BlobId, ChangedFile, FileEntry, NotEditable, Push, PushOutcome, Repository, RepositoryError, RepositoryErrorKind,
+    BlobId, ChangedFile, CommitSummary, FileEntry, NotEditable, Push, PushOutcome, Repository, RepositoryError,
+    RepositoryErrorKind,
 };
 
 pub use settings::{
@@ -35,8 +37,9 @@ pub use tagboat_connection::{ClientCertificate, ConnectionError, ProxySettings};
 pub use work_tree::{Content, WorkTree, WorkTreeError};
 
 use crate::{
-    mirror::{Mirror, with_mirror},
+    mirror::{Mirror, full_name, with_mirror},
     push::Prepared,
+    state::Note,
 };
 
 /// One config repository with its mirror.
@@ -52,8 +55,8 @@ pub(crate) struct Inner {
     pub(crate) mirror: Mirror,
     /// For `https://` and `http://`.
     pub(crate) http: Option<reqwest::Client>,
-    /// Connections that wait for the push that will most likely follow.
-    pub(crate) prepared: Mutex<BTreeMap<BranchName, Prepared>>,
+    /// Connections that wait for the push that will most likely follow, by the full name of its ref.
+    pub(crate) prepared: Mutex<BTreeMap<String, Prepared>>,
     /// Blobs that turned out to be too large when they were asked for, so that they are once.
     pub(crate) too_large: Mutex<BTreeSet<gix::ObjectId>>,
 }
@@ -132,22 +135,20 @@ impl GitRepository {
 #[async_trait]
 impl Repository for GitRepository {
     async fn known_head(&self, branch: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
-        let branch = branch.clone();
-        self.blocking(format!("look up branch {branch} in the mirror of"), move |inner| {
-            inner.mirror.known_head(&branch)
-        })
-        .await
+        let name = full_name(branch);
+        self.blocking(format!("look up branch {branch} in the mirror of"), move |inner| inner.mirror.known_head(&name))
+            .await
     }
 
     async fn head(&self, branch: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
-        let branch = branch.clone();
-        self.blocking(format!("fetch branch {branch} of"), move |inner| mirror::head(inner, &branch)).await
+        let name = full_name(branch);
+        self.blocking(format!("fetch branch {branch} of"), move |inner| mirror::head(inner, &name)).await
     }
 
     async fn head_to_push(&self, branch: &BranchName) -> Result<Option<CommitId>, RepositoryError> {
-        let branch = branch.clone();
+        let name = full_name(branch);
         let operation = format!("fetch branch {branch} of");
-        let head = self.blocking(operation, move |inner| mirror::head_to_push(inner, &branch)).await;
+        let head = self.blocking(operation, move |inner| mirror::head_to_push(inner, &name)).await;
         self.close_later();
         head
     }
@@ -209,6 +210,34 @@ impl Repository for GitRepository {
         let (head, base, decisions) = (head.clone(), base.clone(), decisions.to_vec());
         self.blocking("read the history of".to_owned(), move |inner| mirror::landed(inner, &head, &base, &decisions))
             .await
+    }
+
+    async fn commits_between(
+        &self,
+        base: &CommitId,
+        head: &CommitId,
+        most: usize,
+    ) -> Result<Option<Vec<CommitSummary>>, RepositoryError> {
+        let (base, head) = (base.clone(), head.clone());
+        self.blocking("read the history of".to_owned(), move |inner| mirror::commits_between(inner, &base, &head, most))
+            .await
+    }
+
+    async fn read_state(&self) -> Result<Option<(CommitId, Vec<u8>)>, RepositoryError> {
+        self.blocking("read the state ref of".to_owned(), state::read).await
+    }
+
+    async fn write_state(
+        &self,
+        old: Option<&CommitId>,
+        bytes: &[u8],
+        message: &str,
+        time: Timestamp,
+    ) -> Result<PushOutcome, RepositoryError> {
+        let note = Note { old: old.cloned(), bytes: bytes.to_vec(), message: message.to_owned(), time };
+        let outcome = self.blocking("write the state ref of".to_owned(), move |inner| state::write(inner, &note)).await;
+        self.close_later();
+        outcome
     }
 }
 

@@ -21,6 +21,8 @@ use gix::{
     },
 };
 
+use tagboat_ports::STATE_REF;
+
 use crate::{Failure, commit::NewObjects, link::unreachable};
 
 /// Bytes of names of branches that are read of one server.
@@ -31,13 +33,15 @@ const MOST_MESSAGES: usize = 64 * 1024;
 
 /// What the server said first.
 pub(crate) struct Advertised {
-    /// Every branch with its id.
+    /// Every branch with its id, and where the bot writes things down.
     pub(crate) refs: BTreeMap<String, ObjectId>,
     /// What of it is made use of.
     capabilities: String,
     sideband: bool,
     atomic: bool,
     delete_refs: bool,
+    /// Whether push options are taken.
+    pub(crate) push_options: bool,
 }
 
 /// Move a ref, make one (no `old`), or delete one (no `new`), if it is at `old`.
@@ -96,6 +100,7 @@ pub(crate) fn advertised(transport: &mut (dyn Transport + Send)) -> Result<Adver
         capabilities.push_str(name);
     }
     let (sideband, atomic, delete_refs) = (has("side-band-64k"), has("atomic"), has("delete-refs"));
+    let push_options = has("push-options");
     let mut refs = BTreeMap::new();
     if let Some(mut lines) = response.refs {
         let (mut line, mut names) = (String::new(), 0);
@@ -108,7 +113,7 @@ pub(crate) fn advertised(transport: &mut (dyn Transport + Send)) -> Result<Adver
             let name = name.split('\0').next().unwrap_or(name);
             // Other refs are none of ours; neither are `capabilities^{}` ("no refs at all"), `.have` (objects of forks) and
             // `shallow` (where the server's own history ends).
-            if !name.starts_with("refs/heads/") {
+            if !name.starts_with("refs/heads/") && name != STATE_REF {
                 continue;
             }
             refs.insert(name.to_owned(), ObjectId::from_hex(id.as_bytes()).map_err(unreachable)?);
@@ -120,17 +125,19 @@ pub(crate) fn advertised(transport: &mut (dyn Transport + Send)) -> Result<Adver
             }
         }
     }
-    Ok(Advertised { refs, capabilities, sideband, atomic, delete_refs })
+    Ok(Advertised { refs, capabilities, sideband, atomic, delete_refs, push_options })
 }
 
-/// Send commands with their objects and read the report.
+/// Send commands with their objects and options, and read the report.
 pub(crate) fn send(
     transport: &mut (dyn Transport + Send),
     advertised: &Advertised,
     updates: &[RefUpdate],
     objects: &NewObjects,
+    options: &[String],
 ) -> Result<Report, Failure> {
-    let commands = commands(advertised, updates)?;
+    let options: &[String] = if advertised.push_options { options } else { &[] };
+    let commands = commands(advertised, updates, !options.is_empty())?;
     // A push that only deletes has no pack (`gitprotocol-pack(5)`, "Reference Update Request").
     let pack = if updates.iter().any(|update| update.new.is_some()) { pack(objects)? } else { Vec::new() };
     let mut writer = transport.request(WriteMode::Binary, MessageKind::Flush, false).map_err(unreachable)?;
@@ -138,6 +145,13 @@ pub(crate) fn send(
         writer.write_all(command.as_bytes()).map_err(unreachable)?;
     }
     writer.write_message(MessageKind::Flush).map_err(unreachable)?;
+    // Announced among the capabilities, they are a list of their own (`gitprotocol-pack(5)`, "push-options").
+    for option in options {
+        writer.write_all(option.as_bytes()).map_err(unreachable)?;
+    }
+    if !options.is_empty() {
+        writer.write_message(MessageKind::Flush).map_err(unreachable)?;
+    }
     let (mut raw, mut reader) = writer.into_parts();
     raw.write_all(&pack).and_then(|()| raw.flush()).map_err(unreachable)?;
     // The server answers when our side is closed.
@@ -169,7 +183,7 @@ pub(crate) fn send(
     Ok(read_report(&status, updates, messages))
 }
 
-fn commands(advertised: &Advertised, updates: &[RefUpdate]) -> Result<Vec<String>, Failure> {
+fn commands(advertised: &Advertised, updates: &[RefUpdate], with_options: bool) -> Result<Vec<String>, Failure> {
     if updates.len() > 1 && !advertised.atomic {
         return Err(Failure::permanent("the server cannot move several branches together (no `atomic`)"));
     }
@@ -177,11 +191,12 @@ fn commands(advertised: &Advertised, updates: &[RefUpdate]) -> Result<Vec<String
         return Err(Failure::permanent("the server does not let branches be deleted (no `delete-refs`)"));
     }
     let atomic = if updates.len() > 1 { " atomic" } else { "" };
+    let push_options = if with_options { " push-options" } else { "" };
     let null = ObjectId::null(gix::hash::Kind::Sha1);
     let command = |(index, RefUpdate { name, old, new }): (usize, &RefUpdate)| {
         let (old, new) = (old.unwrap_or(null), new.unwrap_or(null));
         match index {
-            0 => format!("{old} {new} {name}\0{}{atomic}\n", advertised.capabilities),
+            0 => format!("{old} {new} {name}\0{}{atomic}{push_options}\n", advertised.capabilities),
             _ => format!("{old} {new} {name}\n"),
         }
     };
@@ -302,17 +317,18 @@ mod tests {
             sideband: false,
             atomic,
             delete_refs,
+            push_options: true,
         };
         let both = [update(MAIN, true, true), update("refs/heads/tagboat/x", false, true)];
         let (one, zero) = ("1".repeat(40), "0".repeat(40));
         assert_eq!(
-            commands(&advertised(true, false), &both).unwrap(),
+            commands(&advertised(true, false), &both, false).unwrap(),
             [format!("{one} {one} {MAIN}\0 report-status atomic\n"), format!("{zero} {one} refs/heads/tagboat/x\n")]
         );
-        assert!(commands(&advertised(false, false), &both).is_err());
+        assert!(commands(&advertised(false, false), &both, false).is_err());
         let gone = [update("refs/heads/tagboat/x", true, false)];
-        assert!(commands(&advertised(true, false), &gone).is_err());
-        let commands = commands(&advertised(true, true), &gone).unwrap();
-        assert_eq!(commands, [format!("{one} {zero} refs/heads/tagboat/x\0 report-status\n")]);
+        assert!(commands(&advertised(true, false), &gone, false).is_err());
+        let commands = commands(&advertised(true, true), &gone, true).unwrap();
+        assert_eq!(commands, [format!("{one} {zero} refs/heads/tagboat/x\0 report-status push-options\n")]);
     }
 }

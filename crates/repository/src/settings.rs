@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use tagboat_connection::{ClientCertificate, ProxySettings};
 
 /// Everything that a [`crate::GitRepository`] is made of.
@@ -62,13 +62,22 @@ pub enum Access {
 
 /// A password that may be another one next time: it is asked for with each connection.
 #[derive(Clone)]
-pub struct Password(Arc<dyn Fn() -> Result<SecretString, String> + Send + Sync>);
+pub struct Password {
+    source: Arc<dyn Fn() -> Result<SecretString, String> + Send + Sync>,
+    forget: Arc<dyn Fn(&SecretString) + Send + Sync>,
+}
 
 impl Password {
     /// From whatever knows it: a file that is replaced, a forge that issues tokens for an hour.
     #[must_use]
     pub fn from_source(source: impl Fn() -> Result<SecretString, String> + Send + Sync + 'static) -> Self {
-        Self(Arc::new(source))
+        Self { source: Arc::new(source), forget: Arc::new(|_| {}) }
+    }
+
+    /// Say to the source that the server does not know a password any more; it is asked once more then.
+    #[must_use]
+    pub fn forgotten_by(self, forget: impl Fn(&SecretString) + Send + Sync + 'static) -> Self {
+        Self { forget: Arc::new(forget), ..self }
     }
 
     /// The password now.
@@ -76,7 +85,13 @@ impl Password {
     /// # Errors
     /// Why there is none, in words without secrets.
     pub(crate) fn now(&self) -> Result<SecretString, String> {
-        (self.0)()
+        (self.source)()
+    }
+
+    /// Another password than the one that the server refused, if there is one.
+    pub(crate) fn instead_of(&self, refused: &SecretString) -> Option<SecretString> {
+        (self.forget)(refused);
+        self.now().ok().filter(|other| other.expose_secret() != refused.expose_secret())
     }
 }
 

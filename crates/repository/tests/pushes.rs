@@ -33,7 +33,7 @@ fn replace(old: Option<&CommitId>, base: &str, text: &str) -> BranchUpdate {
 }
 
 async fn send(repository: &GitRepository, updates: Vec<BranchUpdate>) -> PushOutcome {
-    repository.push(&Push { updates }).await.unwrap()
+    repository.push(&Push { updates, ..Push::default() }).await.unwrap()
 }
 
 fn at(server: &BareRepository, branch: &str) -> Option<String> {
@@ -106,6 +106,65 @@ async fn several_branches_move_together_or_not_at_all() {
     server.check_integrity();
 }
 
+/// Append, replace and delete in one push, with what became of each.
+#[tokio::test]
+async fn updates_of_every_kind_go_in_one_push() {
+    let server = BareRepository::with_files(&FILES);
+    let http = GitServer::start(server.parent(), None);
+    let (repository, _folder) = opened(settings(http.url(), Access::Open));
+    let base = head(&repository).await;
+    let own = |branch: &str, old: Option<&CommitId>, text: &str| {
+        let commits = vec![commit("a.yaml", text)];
+        update(branch, BranchChange::Replace { old: old.cloned(), base: base.parse().unwrap(), commits })
+    };
+    let names = ["tagboat/a", "tagboat/b", "tagboat/c"];
+    let made = send(&repository, names.map(|name| own(name, None, &format!("image: {name}:1\n"))).to_vec()).await;
+    let PushOutcome::Landed(made) = made else { panic!("{made:?}") };
+    let updates = vec![
+        append(&base, vec![commit("a.yaml", "image: web:5\n"), commit("deep/er/b.yaml", "image: web:5\r\n")]),
+        own("tagboat/a", Some(&made[0][0]), "image: web:6\n"),
+        own("tagboat/b", Some(&made[1][0]), "image: web:7\n"),
+        update("tagboat/c", BranchChange::Delete { old: made[2][0].clone() }),
+    ];
+    let outcome = send(&repository, updates.clone()).await;
+    let PushOutcome::Landed(ids) = &outcome else { panic!("{outcome:?}") };
+    assert_eq!(ids.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 0]);
+    let heads = ["main", "tagboat/a", "tagboat/b", "tagboat/c"].map(|branch| at(&server, branch));
+    assert_eq!(
+        heads,
+        [Some(&ids[0][1]), Some(&ids[1][0]), Some(&ids[2][0]), None].map(|id| id.map(ToString::to_string))
+    );
+    assert_eq!(repository.known_head(&"tagboat/c".parse().unwrap()).await.unwrap(), None, "it is forgotten");
+    assert_eq!(send(&repository, updates).await, outcome, "what is done already is done");
+
+    // Of two that are asked for, one was moved by people: neither moves, and the outcome does not say which it was.
+    git(&server.path(), &["update-ref", "refs/heads/tagboat/a", &base]);
+    let updates = vec![
+        own("tagboat/a", Some(&ids[1][0]), "image: web:8\n"),
+        own("tagboat/b", Some(&ids[2][0]), "image: web:9\n"),
+    ];
+    assert_eq!(send(&repository, updates).await, PushOutcome::Moved(None));
+    assert_eq!((at(&server, "tagboat/a"), at(&server, "tagboat/b")), (Some(base.clone()), Some(ids[2][0].to_string())));
+    server.check_integrity();
+}
+
+#[tokio::test]
+async fn a_server_that_cannot_move_branches_together_is_sent_one_at_a_time() {
+    let server = BareRepository::with_files(&FILES);
+    git(&server.path(), &["config", "receive.advertiseAtomic", "false"]);
+    let http = GitServer::start(server.parent(), None);
+    let (repository, _folder) = opened(settings(http.url(), Access::Open));
+    let base = head(&repository).await;
+    let updates = vec![append(&base, vec![commit("a.yaml", "image: web:2\n")]), replace(None, &base, "image: web:3\n")];
+    let error = repository.push(&Push { updates: updates.clone(), ..Push::default() }).await.unwrap_err();
+    assert!(error.kind == RepositoryErrorKind::Permanent && error.detail.contains("no `atomic`"), "{error}");
+    assert_eq!((server.head(), at(&server, BOT)), (base, None), "nothing was sent");
+    for update in updates {
+        landed(send(&repository, vec![update]).await);
+    }
+    assert!(server.commits() == 2 && at(&server, BOT).is_some());
+}
+
 #[tokio::test]
 async fn branches_of_people_are_never_replaced_nor_deleted() {
     let server = BareRepository::with_files(&FILES);
@@ -117,11 +176,12 @@ async fn branches_of_people_are_never_replaced_nor_deleted() {
         BranchChange::Replace { old: Some(id.clone()), base: id.clone(), commits },
         BranchChange::Delete { old: id.clone() },
     ] {
-        let error = repository.push(&Push { updates: vec![update("main", change)] }).await.unwrap_err();
+        let error =
+            repository.push(&Push { updates: vec![update("main", change)], ..Push::default() }).await.unwrap_err();
         assert!(error.kind == RepositoryErrorKind::Permanent && error.detail.contains("belongs to people"), "{error}");
     }
     let empty = BranchChange::Replace { old: None, base: id, commits: Vec::new() };
-    let error = repository.push(&Push { updates: vec![update(BOT, empty)] }).await.unwrap_err();
+    let error = repository.push(&Push { updates: vec![update(BOT, empty)], ..Push::default() }).await.unwrap_err();
     assert!(error.detail.contains("would point at its base"), "{error}");
     assert_eq!((server.head(), at(&server, BOT)), (base, None));
 }

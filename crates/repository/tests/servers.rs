@@ -4,9 +4,12 @@
 
 mod common;
 
+use std::sync::{Arc, Mutex};
+
 use common::{FILES, basic, commit, head, is_moved, landed, open, push};
+use secrecy::ExposeSecret as _;
 use tagboat_ports::{PushOutcome, Repository as _, RepositoryErrorKind};
-use tagboat_repository::{Access, GitRepository, SshKey};
+use tagboat_repository::{Access, GitRepository, Password, SshKey};
 use tagboat_testkit::{BareRepository, GitServer, SshServer};
 
 /// Fetch, list, read, push two commits at once, see them, push again.
@@ -64,6 +67,24 @@ async fn over_http_with_a_password() {
     let http = GitServer::start(server.parent(), Some(("bot", "s3cret")));
     let (repository, _folder) = open(http.url(), basic("s3cret"));
     reads_and_writes(&server, &repository).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_the_server_does_not_know_any_more_is_renewed_at_once() {
+    let server = BareRepository::with_files(&FILES);
+    let http = GitServer::start(server.parent(), Some(("bot", "s3cret")));
+    let held = Arc::new(Mutex::new(Some("revoked")));
+    let forgotten = Arc::new(Mutex::new(Vec::new()));
+    let (source, forget, told) = (Arc::clone(&held), held, Arc::clone(&forgotten));
+    let password = Password::from_source(move || Ok(source.lock().unwrap().unwrap_or("s3cret").to_owned().into()))
+        .forgotten_by(move |refused| {
+            told.lock().unwrap().push(refused.expose_secret().to_owned());
+            *forget.lock().unwrap() = None;
+        });
+    let access = Access::Basic { username: "bot".to_owned(), password, insecure: false };
+    let (repository, _folder) = open(http.url(), access);
+    reads_and_writes(&server, &repository).await;
+    assert_eq!(*forgotten.lock().unwrap(), ["revoked"]);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@
 //! Reads the database and writes nothing. Addresses of repositories are compared with those of the server file, and
 //! never used.
 
-use std::str::FromStr;
+use std::{collections::BTreeSet, str::FromStr};
 
 use tagboat_intake::{Accepted, Headers, Ignored, Receiver, Verdict, body_hash};
 use tagboat_model::{
@@ -13,18 +13,18 @@ use tagboat_model::{
 };
 use tagboat_ports::{Ids, NewDelivery, NewEvent, Store, StoreError};
 
+use crate::ConfigRepositoryAddress;
+
 /// Reasons that are kept of one delivery. All are counted.
 const MOST_REASONS: usize = 50;
 
-/// Where a config repository is, as the server file says it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigRepositoryAddress {
-    /// Whose it is.
-    pub tenant: TenantName,
-    /// Its name.
-    pub name: RepositoryName,
-    /// Its address.
-    pub address: String,
+/// What a delivery is held against that is not in the database.
+#[derive(Debug, Clone, Copy)]
+pub struct Around<'a> {
+    /// The config repositories.
+    pub repositories: &'a [ConfigRepositoryAddress],
+    /// The names of the accounts under which Tagboat itself acts at forges.
+    pub bots: &'a BTreeSet<String>,
 }
 
 /// What the database knows, as far as these events need it.
@@ -43,6 +43,7 @@ struct Known {
 struct Consequences {
     looks: Vec<ImageName>,
     branches: Vec<BranchKey>,
+    urgent: bool,
 }
 
 /// The delivery to store for what a receiver accepted, and everything in it that is not acted on. Of `headers` only those
@@ -55,19 +56,20 @@ pub async fn new_delivery(
     store: &dyn Store,
     ids: &dyn Ids,
     receiver: &Receiver,
-    repositories: &[ConfigRepositoryAddress],
+    around: Around<'_>,
     accepted: Accepted,
     headers: &Headers,
     body: Vec<u8>,
     now: Timestamp,
 ) -> Result<(NewDelivery, Vec<Ignored>), StoreError> {
-    let Accepted { key, id, once, trust, events: found, mut ignored, .. } = accepted;
-    let known = known(store, &receiver.tenant, &found).await?;
+    let Accepted { key, id, once, trust, events: found, mut ignored, owner, .. } = accepted;
+    let tenant = receiver.tenant_of(owner.as_deref());
+    let known = known(store, tenant.as_ref().unwrap_or(&receiver.tenant), &found).await?;
     let mut events = Vec::new();
     for event in found {
-        match consequences(receiver, repositories, &known, trust, &event) {
-            Ok(Consequences { looks, branches }) => {
-                events.push(NewEvent { id: fresh(ids, "ev")?, event, trust, looks, branches });
+        match consequences(receiver, tenant.as_ref(), around, &known, trust, &event) {
+            Ok(Consequences { looks, branches, urgent }) => {
+                events.push(NewEvent { id: fresh(ids, "ev")?, event, trust, looks, branches, urgent });
             }
             Err(reason) => ignored.push(reason),
         }
@@ -75,7 +77,7 @@ pub async fn new_delivery(
     let kept = headers.without_credentials();
     let delivery = NewDelivery {
         id: fresh(ids, "dl")?,
-        tenant: receiver.tenant.clone(),
+        tenant: tenant.unwrap_or_else(|| receiver.tenant.clone()),
         receiver: receiver.name.clone(),
         kind: receiver.kind.word().to_owned(),
         trust,
@@ -121,7 +123,7 @@ async fn known(store: &dyn Store, tenant: &TenantName, events: &[Event]) -> Resu
     }
     let pushed = events.iter().filter_map(|event| match event {
         Event::RepositoryChanged(change) => pushed_commit(change),
-        Event::ImagePushed(_) | Event::BuildFinished(_) => None,
+        Event::ImagePushed(_) | Event::BuildFinished(_) | Event::InstallationsChanged { .. } => None,
     });
     let commits: Vec<String> = pushed.map(ToString::to_string).collect();
     if !commits.is_empty() {
@@ -136,28 +138,48 @@ fn pushed_commit(change: &RepositoryChanged) -> Option<&CommitId> {
     change.commit.as_ref().filter(|_| change.change == RepositoryChange::BranchMoved)
 }
 
+/// `tenant` is whose the event is, where that can be said.
 fn consequences(
     receiver: &Receiver,
-    repositories: &[ConfigRepositoryAddress],
+    tenant: Option<&TenantName>,
+    around: Around<'_>,
     known: &Known,
     trust: Trust,
     event: &Event,
 ) -> Result<Consequences, Ignored> {
+    // The App is asked about its installations; of whom they are does not matter.
+    if let Event::InstallationsChanged { .. } = event {
+        return Ok(Consequences::default());
+    }
+    let tenant = tenant.ok_or(Ignored::NoOwner)?;
     Ok(match event {
         // Whoever only knows an address supplies nothing; what is new is found by looking.
         Event::ImagePushed(pushed) if trust == Trust::Url => {
             Consequences { looks: vec![pushed.image.clone()], ..Consequences::default() }
         }
-        Event::ImagePushed(_) => Consequences::default(),
+        Event::ImagePushed(_) | Event::InstallationsChanged { .. } => Consequences::default(),
         Event::BuildFinished(_) => {
             let looks = known.images.iter().filter(|image| receiver.speaks_for(image)).cloned().collect();
             Consequences { looks, ..Consequences::default() }
         }
         Event::RepositoryChanged(change) => {
-            let branches = concerned(&receiver.tenant, repositories, known, change)?;
-            Consequences { branches, ..Consequences::default() }
+            let branches = concerned(tenant, around.repositories, known, change)?;
+            let actor = change.actor.as_ref().filter(|actor| around.bots.contains(*actor));
+            if let Some(account) = actor.filter(|_| is_own_act(change.change)) {
+                return Err(Ignored::OwnAct { account: account.clone() });
+            }
+            Consequences { branches, urgent: change.change.is_urgent(), ..Consequences::default() }
         }
     })
+}
+
+/// Whether nothing follows from such a change when it is Tagboat's own account that made it. A push of it may be a merge that
+/// the forge made; pushes of our own are known by their commits.
+fn is_own_act(change: RepositoryChange) -> bool {
+    match change {
+        RepositoryChange::PullRequest | RepositoryChange::Comment | RepositoryChange::Status => true,
+        RepositoryChange::BranchMoved | RepositoryChange::Review => false,
+    }
 }
 
 /// The branches of config repositories that a change concerns.
@@ -191,7 +213,8 @@ fn concerned(
 /// An address of a repository in one form, whichever way it is reached: host in lower case and path, without scheme,
 /// user, the scheme's own port, `.git` and slashes at the end. `git@host:path`, as ssh knows it, is
 /// `ssh://git@host/path`.
-fn normalised(address: &str) -> String {
+#[must_use]
+pub fn normalised(address: &str) -> String {
     let address = address.trim();
     let (scheme, authority, path) = match address.split_once("://") {
         Some((scheme, rest)) => {
@@ -219,7 +242,7 @@ fn normalised(address: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tagboat_intake::Kind;
+    use tagboat_intake::{Kind, Tenancy};
     use tagboat_model::{BuildFinished, ImagePushed};
 
     use super::*;
@@ -232,6 +255,7 @@ mod tests {
             credentials: Vec::new(),
             registry: None,
             repository: None,
+            tenancy: Tenancy::Fixed,
             images: vec!["ghcr.io/acme/*".parse().unwrap()],
         }
     }
@@ -269,7 +293,10 @@ mod tests {
             repository("default", "other", "ssh://git@github.com/acme/other"),
             repository("stranger", "config", "https://github.com/acme/theirs"),
         ];
-        consequences(&receiver(), &repositories, known, trust, event)
+        let bots = BTreeSet::from(["tagboat[bot]".to_owned()]);
+        let around = Around { repositories: &repositories, bots: &bots };
+        let receiver = receiver();
+        consequences(&receiver, Some(&receiver.tenant), around, known, trust, event)
     }
 
     #[test]
@@ -373,6 +400,52 @@ mod tests {
         assert_eq!(of(merged).map(|it| it.branches.len()), Ok(1));
         let theirs = change("https://github.com/acme/config", Some("main"), Some(&"b".repeat(40)));
         assert_eq!(of(theirs).map(|it| it.branches.len()), Ok(1));
+    }
+
+    #[test]
+    fn what_our_own_account_does_is_passed_over_and_people_do_not_wait() {
+        let known = Known { branches: vec![branch("default", "config", "main")], ..Known::default() };
+        let of = |kind, actor: &str| {
+            let change = RepositoryChanged {
+                change: kind,
+                actor: Some(actor.to_owned()),
+                number: Some(7),
+                ..change("https://github.com/acme/config", None, None)
+            };
+            of(Trust::Signed, &known, &Event::RepositoryChanged(change))
+        };
+        let own = || Err(Ignored::OwnAct { account: "tagboat[bot]".to_owned() });
+        for kind in [RepositoryChange::PullRequest, RepositoryChange::Comment, RepositoryChange::Status] {
+            assert_eq!(of(kind, "tagboat[bot]"), own(), "{kind:?}");
+        }
+        assert!(of(RepositoryChange::BranchMoved, "tagboat[bot]").is_ok(), "it may be a merge");
+        for (kind, urgent) in [
+            (RepositoryChange::PullRequest, true),
+            (RepositoryChange::Review, true),
+            (RepositoryChange::Comment, true),
+            (RepositoryChange::Status, false),
+            (RepositoryChange::BranchMoved, false),
+        ] {
+            let consequences = of(kind, "mona").unwrap();
+            assert_eq!((consequences.urgent, consequences.branches.len()), (urgent, 1), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn at_the_apps_address_an_event_is_of_its_owners_tenant() {
+        let repositories = [repository("acme", "config", "https://github.com/acme/config.git")];
+        let known = Known { branches: vec![branch("acme", "config", "main")], ..Known::default() };
+        let (receiver, bots) = (Receiver { tenancy: Tenancy::PerOwner, ..receiver() }, BTreeSet::new());
+        let of = |owner: Option<&str>, event: &Event| {
+            let around = Around { repositories: &repositories, bots: &bots };
+            consequences(&receiver, receiver.tenant_of(owner).as_ref(), around, &known, Trust::Signed, event)
+        };
+        let push = Event::RepositoryChanged(change("https://github.com/acme/config", Some("main"), None));
+        assert_eq!(of(Some("Acme"), &push).map(|it| it.branches), Ok(known.branches.clone()));
+        assert!(matches!(of(Some("stranger"), &push), Err(Ignored::OtherRepository { .. })));
+        assert_eq!(of(None, &push), Err(Ignored::NoOwner));
+        let installed = Event::InstallationsChanged { account: "acme".to_owned() };
+        assert_eq!(of(None, &installed), Ok(Consequences::default()));
     }
 
     #[test]

@@ -139,7 +139,7 @@ impl Door {
 mod tests {
     use super::*;
 
-    use tagboat_intake::{Configured, Kind, credentials};
+    use tagboat_intake::{Configured, Kind, Tenancy, credentials};
 
     async fn read(room: &Room, bytes: usize) -> Result<Held<'_>, Unread> {
         room.read(Body::from(vec![b' '; bytes])).await
@@ -170,6 +170,7 @@ mod tests {
             kind: Kind::Generic,
             registry: None,
             repository: None,
+            tenancy: Tenancy::Fixed,
             images: Vec::new(),
         };
         let door = Door::new(receiver, 1000, 1000, 2);

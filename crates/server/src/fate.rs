@@ -16,6 +16,10 @@ pub enum Fate {
     Unwanted,
     /// It, or what was better, is on its way by a commit.
     Committed,
+    /// A pull request offers it, or what was better.
+    Offered,
+    /// It, or what was better, is wanted and not brought there yet: a gate, a hold or a limit stands in between.
+    Held,
     /// There was nothing to do.
     Nothing,
     /// What was announced cannot be used.
@@ -43,6 +47,10 @@ impl Fate {
             Self::Unusable
         } else if any(Outcome::Update) {
             Self::Committed
+        } else if any(Outcome::Offered) {
+            Self::Offered
+        } else if any(Outcome::Waiting) {
+            Self::Held
         } else {
             Self::Nothing
         }
@@ -56,7 +64,7 @@ fn is_unusable(tag: &Tag, decisions: &[DecisionRecord]) -> bool {
     };
     let answers = |decision: &Decision| {
         let is_chosen = decision.version.as_ref().is_some_and(|version| version.tag == *tag);
-        is_chosen || decision.outcome == Outcome::Update
+        is_chosen || matches!(decision.outcome, Outcome::Update | Outcome::Offered)
     };
     let (against, others): (Vec<&Decision>, Vec<&Decision>) =
         decisions.iter().map(|record| &record.decision).partition(|decision| is_against(decision));
@@ -114,6 +122,7 @@ mod tests {
                 outcome,
                 version: chosen.map(version),
                 reasons,
+                gates: Vec::new(),
             },
             commit: (outcome == Outcome::Update).then(|| "b".repeat(40).parse().unwrap()),
         }
@@ -162,6 +171,25 @@ mod tests {
         assert_eq!(fate(&[instead]), Fate::Unusable, "what is committed is not what was announced");
         let blocked = decided(Outcome::Blocked, None, Vec::new());
         assert_eq!(fate(&[against, blocked]), Fate::Blocked);
+    }
+
+    #[test]
+    fn what_is_on_its_way_by_pull_request_is_told_from_what_waits() {
+        let in_pull = Reason::InPullRequest {
+            version: decided(Outcome::Offered, Some("1.5.0"), Vec::new()).decision.version.unwrap(),
+            number: 12,
+        };
+        let offered = || decided(Outcome::Offered, Some("1.5.0"), vec![in_pull.clone()]);
+        let held = || decided(Outcome::Waiting, Some("1.5.0"), Vec::new());
+        let committed = || decided(Outcome::Update, Some("1.5.0"), Vec::new());
+        let quiet = || decided(Outcome::Nothing, Some("1.5.0"), Vec::new());
+        assert_eq!(fate(&[offered()]), Fate::Offered);
+        assert_eq!(fate(&[held(), quiet()]), Fate::Held);
+        assert_eq!(fate(&[held(), offered()]), Fate::Offered);
+        assert_eq!(fate(&[held(), offered(), committed()]), Fate::Committed, "the first environment has it");
+        assert_eq!(fate(&[offered(), decided(Outcome::Blocked, None, Vec::new())]), Fate::Blocked);
+        let better = decided(Outcome::Offered, Some("1.6.0"), Vec::new());
+        assert_eq!(fate(&[better, nothing(missing("1.5.0"))]), Fate::Offered);
     }
 
     #[test]

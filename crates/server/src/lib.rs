@@ -2,25 +2,33 @@
 //!
 //! The way of a request to a receiver: bound the body, verify over raw bytes, take it apart, store it, answer.
 //! Nothing is answered with success before it is durable, and no authentic request is answered with an error
-//! that would cut the feed. What follows from an event is the engine's; no route here changes anything else.
+//! that would cut the feed. What follows from an event or a command is the engine's; no route here changes anything else.
 
 mod accept;
 mod access;
 mod api;
+mod board;
 mod ci_events;
+mod commands;
 mod counts;
 mod door;
 mod fate;
+mod next;
 mod receivers;
+mod repositories;
 mod serve;
 mod stall;
 mod status_page;
 mod verify;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, RwLock},
+};
 
 use axum::{
     Router,
+    extract::DefaultBodyLimit,
     http::{HeaderValue, header},
     middleware,
     response::Response,
@@ -28,13 +36,16 @@ use axum::{
 };
 use tagboat_model::ReceiverName;
 use tagboat_ports::{Clock, Ids, Progress, PublishedKeys, Store};
+use tokio::sync::Notify;
 
-pub use accept::{ConfigRepositoryAddress, new_delivery};
+pub use accept::{Around, new_delivery, normalised};
 pub use access::Access;
 pub use counts::{Count, Counted, Counts};
 pub use door::{Door, Room};
 pub use fate::Fate;
+pub use next::Overtaken;
 pub use receivers::TOO_LARGE;
+pub use repositories::{ConfigRepositoryAddress, Repositories};
 pub use serve::serve;
 
 /// What the routes work with.
@@ -52,11 +63,16 @@ pub struct Server {
     pub keys: Arc<dyn PublishedKeys>,
     /// The receivers by name, each with its bounds.
     pub doors: Arc<BTreeMap<ReceiverName, Arc<Door>>>,
-    /// The config repositories, by which events about Git repositories are told to be of interest.
-    pub repositories: Arc<[ConfigRepositoryAddress]>,
+    /// The config repositories: by their addresses events about Git repositories are told to be of interest, by their names
+    /// commands find them.
+    pub repositories: Arc<Repositories>,
+    /// The names of the accounts under which Tagboat itself acts at forges (`tagboat[bot]`): what they do wakes nobody.
+    pub bots: Arc<RwLock<BTreeSet<String>>>,
+    /// Told when the repositories of the GitHub App may have changed.
+    pub installations_changed: Arc<Notify>,
     /// What became of requests, counted.
     pub counts: Arc<Counts>,
-    /// Who may read.
+    /// Who may read, and give commands.
     pub access: Arc<Access>,
     /// Room for bodies of events that CI announces at no receiver's own address, and signs.
     pub room: Arc<Room>,
@@ -75,7 +91,15 @@ impl Server {
             .route("/api/v1/deliveries", get(api::deliveries))
             .route("/api/v1/receivers", get(api::receivers))
             .route("/api/v1/branches", get(api::branches))
+            .route("/api/v1/environments", get(board::environments))
+            .route("/api/v1/holds", get(board::holds))
+            .route("/api/v1/commands/{id}", get(commands::get))
             .layer(middleware::from_fn_with_state(self.clone(), access::check));
+        let commanding = Router::new()
+            .route("/api/v1/commands", post(commands::post))
+            .layer(DefaultBodyLimit::max(commands::LARGEST))
+            // Of the route alone: what is nowhere else is nobody's command.
+            .route_layer(middleware::from_fn_with_state(self.clone(), access::check_command));
         Router::new()
             .route("/hooks/{receiver}", post(receivers::receive).options(receivers::handshake))
             .route("/hooks/{receiver}/{token}", post(receivers::receive_with_token).options(receivers::handshake))
@@ -86,6 +110,7 @@ impl Server {
             .route("/healthz", get(api::healthz))
             .route("/readyz", get(api::readyz))
             .merge(readable)
+            .merge(commanding)
             .layer(middleware::map_response(with_safe_headers))
             .with_state(self)
     }

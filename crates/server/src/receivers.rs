@@ -1,5 +1,7 @@
 //! `POST /hooks/<receiver>`: from a request to stored events.
 
+use std::{collections::BTreeSet, sync::PoisonError};
+
 use axum::{
     Json,
     body::Body,
@@ -17,7 +19,7 @@ use tagboat_ports::{NewDelivery, Step, StoreError, Stored};
 
 use crate::{
     Server,
-    accept::new_delivery,
+    accept::{Around, new_delivery},
     counts::Counted,
     door::{Door, Unread},
     verify::NotTaken,
@@ -234,7 +236,9 @@ impl Server {
     ) -> Result<Taken, Unstored> {
         let now = self.clock.now();
         let (store, ids, authentic) = (&*self.store, &*self.ids, accepted.verdict);
-        let made = new_delivery(store, ids, receiver, &self.repositories, accepted, headers, body.to_vec(), now);
+        let (repositories, bots) = (self.repositories.all(), self.bots());
+        let around = Around { repositories: &repositories, bots: &bots };
+        let made = new_delivery(store, ids, receiver, around, accepted, headers, body.to_vec(), now);
         let (mut delivery, ignored) = made.await.map_err(|error| self.unstored(receiver, &error))?;
         self.count_ignored(receiver, &ignored);
         if delivery.events.is_empty() && ignored.iter().all(Ignored::is_routine) {
@@ -248,7 +252,15 @@ impl Server {
         let body = std::mem::take(&mut delivery.body);
         let whole = NewDelivery { body, ..delivery.clone() };
         let stored = self.store.accept(whole).await.map_err(|error| self.unstored(receiver, &error))?;
+        if delivery.events.iter().any(|new| matches!(new.event, Event::InstallationsChanged { .. })) {
+            self.installations_changed.notify_one();
+        }
         Ok(self.tell(receiver, delivery, stored))
+    }
+
+    /// The names of Tagboat's own accounts, as they are now.
+    fn bots(&self) -> BTreeSet<String> {
+        self.bots.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn unstored(&self, receiver: &Receiver, error: &StoreError) -> Unstored {

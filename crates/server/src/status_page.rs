@@ -6,10 +6,14 @@ use axum::{
     http::header,
     response::{Html, IntoResponse as _, Response},
 };
-use tagboat_model::{Outcome, Timestamp};
+use tagboat_model::{Outcome, Timestamp, Wish};
 use tagboat_ports::{BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord};
 
-use crate::{Count, Counted, Server, api};
+use crate::{
+    Count, Counted, Server, api,
+    board::{self, HeldIn, Running, Shown},
+    next::State as NextState,
+};
 
 const ROWS: u32 = 25;
 
@@ -19,6 +23,8 @@ struct StatusPage {
     now: Timestamp,
     version: &'static str,
     branches: Vec<BranchState>,
+    environments: Vec<Shown>,
+    holds: Vec<HeldIn>,
     decisions: Vec<DecisionRecord>,
     events: Vec<EventRecord>,
     deliveries: Vec<DeliveryRecord>,
@@ -39,11 +45,58 @@ impl StatusPage {
     }
 
     fn outcome(&self, record: &DecisionRecord) -> (&'static str, &'static str) {
+        if let Some(overtaken) = self.overtaken(record) {
+            return overtaken;
+        }
         match (record.decision.outcome, &record.commit) {
             (Outcome::Update, Some(_)) => ("done", "updated"),
             (Outcome::Update, None) => ("waits", "on its way"),
             (Outcome::Nothing, _) => ("quiet", "nothing to do"),
+            (Outcome::Offered, _) => ("waits", "offered"),
+            (Outcome::Waiting, _) => ("waits", "waits"),
             (Outcome::Blocked, _) => ("alarm", "blocked"),
+        }
+    }
+
+    /// What has become since of a version that was offered or waited.
+    fn overtaken(&self, record: &DecisionRecord) -> Option<(&'static str, &'static str)> {
+        let (key, decision) = (&record.key, &record.decision);
+        let version = decision.version.as_ref()?;
+        if !matches!(decision.outcome, Outcome::Offered | Outcome::Waiting) {
+            return None;
+        }
+        let is_there = |shown: &&Shown| {
+            shown.tenant == key.tenant
+                && shown.repository == key.repository
+                && shown.environment == decision.environment
+        };
+        let shown = self.environments.iter().find(is_there)?;
+        let image = shown.images.iter().find(|image| image.entry == decision.entry)?;
+        if image.version.as_ref() == Some(version) {
+            return Some(("done", "runs"));
+        }
+        image.holds.iter().find_map(|told| match &told.hold.wish {
+            Wish::Refuse { version: refused, .. } if refused == version => Some(("quiet", "refused")),
+            Wish::Skip { version: skipped } if skipped == version => Some(("quiet", "skipped")),
+            _ => None,
+        })
+    }
+
+    /// ` in #12`
+    fn pull_request(&self, record: &DecisionRecord) -> String {
+        if self.overtaken(record).is_some() {
+            return String::new();
+        }
+        board::offered(&record.decision).map(|offered| format!(" in #{}", offered.number)).unwrap_or_default()
+    }
+
+    /// What stands beside what an image runs: the class.
+    fn next_class(&self, image: &Running) -> &'static str {
+        match image.next.state {
+            NextState::Updated => "done",
+            NextState::Offered | NextState::Waiting | NextState::Held | NextState::Frozen => "waits",
+            NextState::Unknown | NextState::Nothing | NextState::Refused | NextState::Skipped => "quiet",
+            NextState::Blocked => "alarm",
         }
     }
 
@@ -96,6 +149,8 @@ pub(crate) async fn show(State(server): State<Server>) -> Response {
             now: server.clock.now(),
             version: env!("CARGO_PKG_VERSION"),
             branches: store.branches().await?,
+            environments: server.board().await?,
+            holds: server.holds().await?,
             decisions: store.decisions(&DecisionsAbout::Anything, ROWS).await?,
             events: store.events(ROWS).await?,
             deliveries: store.deliveries(None, ROWS).await?,

@@ -4,7 +4,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tagboat_promotion::MessageTemplate;
+use tagboat_promotion::{MessageTemplate, TemplateError};
 
 /// `commit` in the repository file.
 #[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
@@ -32,10 +32,15 @@ impl CommitFile {
     /// The settings, or what is wrong with `message`.
     pub(crate) fn read(&self) -> Result<CommitSettings, String> {
         let template = self.message.as_deref().map(MessageTemplate::parse).transpose();
-        let message = template.map_err(|error| match error.line {
-            Some(line) => format!("the template is wrong in its line {line}: {}", error.message),
-            None => format!("the template is wrong: {}", error.message),
-        })?;
+        let message = template.map_err(|error| template_words(&error))?;
         Ok(CommitSettings { message, sign_off: self.sign_off })
+    }
+}
+
+/// A mistake in a template, in the words that all templates have.
+pub(crate) fn template_words(error: &TemplateError) -> String {
+    match error.line {
+        Some(line) => format!("the template is wrong in its line {line}: {}", error.message),
+        None => format!("the template is wrong: {}", error.message),
     }
 }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use tagboat_model::{BranchName, RepositoryName, TenantName};
 
 use crate::{
-    ClientCertificateFile, ProxyFile,
+    ClientCertificateFile, ForgeFile, ProxyFile, forge,
     server_check::{check_credentials, is_loopback},
 };
 
@@ -52,6 +52,14 @@ pub struct ConfigRepositoryFile {
     /// What pushes. Default: `builtIn`.
     #[serde(default)]
     pub push_with: PushProgram,
+    /// What is sent with the branches of pull requests where there is no `forge`, as `git push --push-option` does: with it some
+    /// servers open a pull request themselves. Default: nothing.
+    #[serde(default)]
+    pub push_options: Vec<String>,
+    /// The forge with which pull requests are opened. Default: none; of environments that are delivered by pull request the
+    /// branch is pushed then, and nobody is told of it.
+    #[serde(default)]
+    pub forge: Option<ForgeFile>,
     /// Whether credentials may travel over `http://` to another machine. Default: false.
     #[serde(default)]
     pub insecure: bool,
@@ -158,6 +166,7 @@ pub(crate) fn check(repository: &ConfigRepositoryFile) -> Result<(), (&'static s
             ));
         }
     }
+    forge::check_push_options(&repository.push_options).map_err(|message| ("pushOptions", message))?;
     check_identity("author", &repository.author).map_err(|message| ("author", message))?;
     if let Some(committer) = &repository.committer {
         check_identity("committer", committer).map_err(|message| ("committer", message))?;

@@ -8,6 +8,7 @@
 mod claims;
 mod commit;
 mod config_repository;
+mod forge;
 mod overrides;
 mod problem;
 mod receivers;
@@ -20,11 +21,15 @@ mod verify;
 pub use claims::claims;
 pub use commit::{CommitFile, CommitSettings};
 pub use config_repository::{AuthorFile, ConfigRepositoryFile, CredentialsFile, PushProgram, SigningFile, SshFile};
+pub use forge::{CommitThrough, ForgeFile, ForgeFileKind, GithubAppFile};
 pub use overrides::environment_names;
 pub use problem::Problem;
 pub use receivers::{IdentityFile, IdentityProvider, OneOrMany, ReceiverFile, ReceiverKind, ReceiverScheme};
 pub use registries::{ClientCertificateFile, CloudIdentity, ProxyFile, RegistryFile, SigstoreFile};
-pub use repository::{RepositoryFile, RepositorySettings, read_policy_file, read_repository_file};
+pub use repository::{
+    ReadContext, RepositoryFile, RepositorySettings, includes, read_policy_file, read_repository_file,
+    read_repository_files,
+};
 pub use server::{ApiFile, LimitsFile, SecretSource, ServerFile, SettleFile, SweepFile};
 pub use server_check::{is_loopback, read_server_file};
 pub use verify::{CosignFile, VerifyFile, public_keys};

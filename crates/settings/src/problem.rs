@@ -78,11 +78,21 @@ fn without_place(message: &str) -> String {
 }
 
 fn unknown(what: &str, given: &str, expected: &[&'static str]) -> String {
-    let near =
-        expected.iter().map(|known| (strsim::damerau_levenshtein(&given.to_lowercase(), &known.to_lowercase()), known));
-    let hint = match near.min().filter(|(distance, known)| *distance <= 2.max(known.len() / 3)) {
+    let hint = hint(given, expected.iter().copied());
+    format!("unknown {what} `{given}`{hint} (known here: {})", expected.join(", "))
+}
+
+/// That there is nothing of this name, with the nearest that there is.
+pub(crate) fn unknown_name(what: &str, given: &str, known: &[&str]) -> String {
+    let hint = hint(given, known.iter().copied());
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    format!("there is no {what} `{given}`{hint} (there are: {known})")
+}
+
+fn hint<'k>(given: &str, known: impl Iterator<Item = &'k str>) -> String {
+    let near = known.map(|known| (strsim::damerau_levenshtein(&given.to_lowercase(), &known.to_lowercase()), known));
+    match near.min().filter(|(distance, known)| *distance <= 2.max(known.len() / 3)) {
         Some((_, known)) => format!("; did you mean `{known}`?"),
         None => String::new(),
-    };
-    format!("unknown {what} `{given}`{hint} (known here: {})", expected.join(", "))
+    }
 }

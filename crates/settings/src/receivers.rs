@@ -49,7 +49,9 @@ pub struct ReceiverFile {
     /// they name none.
     #[serde(default)]
     pub repository: Option<String>,
-    /// The images it may speak for: names, with `*` for one part of the path and `**` for any.
+    /// The images it may speak for: names, with `*` for one part of the path and `**` for any. A receiver of the kinds
+    /// `github`, `gitlab`, `gitea` and `forgejo` may name none: it hears of config repositories then, and speaks for no image.
+    #[serde(default)]
     pub images: Vec<String>,
     /// Authentic requests per second on average; five seconds' worth may come at once. Default: 2000.
     #[serde(default)]
@@ -303,11 +305,12 @@ pub(crate) fn check(receiver: &ReceiverFile, address: &str) -> Result<(), Wrong>
     let configured = Configured { secrets, ..receiver.configured(address)? };
     tagboat_intake::credentials(kind, &receiver.tenant, &receiver.name, configured)
         .map_err(|error| (error.key, error.message))?;
-    if receiver.images.is_empty() {
+    if receiver.images.is_empty() && !hears_of_repositories(receiver.kind) {
         return Err(("images", "name the images it may speak for, as in `ghcr.io/acme/*`".to_owned()));
     }
     match &receiver.registry {
-        None if kind.needs_registry() => {
+        // Where no image is spoken of, no registry has to be named.
+        None if kind.needs_registry() && !receiver.images.is_empty() => {
             let message =
                 format!("`{kind}` needs `registry`: the host and port by which image names mean this registry");
             return Err(("kind", message));
@@ -329,6 +332,11 @@ pub(crate) fn check(receiver: &ReceiverFile, address: &str) -> Result<(), Wrong>
         check_reach(receiver, kind, &read).map_err(|message| ("images", message))?;
     }
     Ok(())
+}
+
+/// Whether such a sender also reports what happens in config repositories.
+fn hears_of_repositories(kind: ReceiverKind) -> bool {
+    matches!(kind, ReceiverKind::Forgejo | ReceiverKind::Gitea | ReceiverKind::Github | ReceiverKind::Gitlab)
 }
 
 /// A pattern for another registry than the one that the receiver speaks for admits nothing. GitHub's packages are at

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagboat_model::Duration;
 
-use crate::{ConfigRepositoryFile, ReceiverFile, RegistryFile, SigstoreFile};
+use crate::{ConfigRepositoryFile, GithubAppFile, ReceiverFile, RegistryFile, SigstoreFile};
 
 /// The file as it is written, defaults filled in.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -29,8 +29,10 @@ pub struct ServerFile {
     pub api: ApiFile,
     /// Bounds on what senders may send.
     pub limits: LimitsFile,
-    /// The config repositories.
+    /// The config repositories. There may be none where `githubApp` is.
     pub repositories: Vec<ConfigRepositoryFile>,
+    /// The GitHub App whose installations are config repositories too. Default: none.
+    pub github_app: Option<GithubAppFile>,
     /// The addresses that senders send to.
     pub receivers: Vec<ReceiverFile>,
     /// Registries that need more than an anonymous request over https.
@@ -62,6 +64,7 @@ impl Default for ServerFile {
             api: ApiFile::default(),
             limits: LimitsFile::default(),
             repositories: Vec::new(),
+            github_app: None,
             receivers: Vec::new(),
             registries: Vec::new(),
             docker_config_file: None,

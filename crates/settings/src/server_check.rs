@@ -3,7 +3,7 @@
 use tagboat_model::{Duration, ImageName};
 
 use crate::{
-    CredentialsFile, RegistryFile, ServerFile, config_repository, overrides,
+    CredentialsFile, RegistryFile, ServerFile, config_repository, forge, overrides,
     problem::{self, Problem},
     receivers,
 };
@@ -63,6 +63,11 @@ fn check(source: &str, text: &str, file: &ServerFile) -> Result<(), Problem> {
             ));
         }
         config_repository::check(repository).map_err(|(key, message)| at(key, message))?;
+        forge::check(repository, file).map_err(|message| at("forge", message))?;
+    }
+    if let Some(app) = &file.github_app {
+        let at = |(key, message): (&'static str, String)| Problem::at(source, text, &["githubApp", key], message);
+        forge::check_app(app).map_err(at)?;
     }
     for (index, receiver) in file.receivers.iter().enumerate() {
         let at =

@@ -32,11 +32,11 @@ fn a_good_repository_file_is_read() {
 
 #[test]
 fn unknown_keys_name_the_nearest_known_one() {
-    insta::assert_snapshot!(repository("imagse: []\n"), @".tagboat.yaml:1:1: unknown key `imagse`; did you mean `images`? (known here: images, environments, commit)");
+    insta::assert_snapshot!(repository("imagse: []\n"), @".tagboat.yaml:1:1: unknown key `imagse`; did you mean `images`? (known here: defaults, images, environments, include, commit, limits, approvers, dashboard)");
     insta::assert_snapshot!(repository(&IMAGE.replace("semver", "semvre")), @".tagboat.yaml:4:15: unknown value `semvre`; did you mean `semver`? (known here: semver, numerical, alphabetical, newest, digest, announced, argocdImageUpdater, kargo)");
     insta::assert_snapshot!(repository(&IMAGE.replace("range", "rnage")), @".tagboat.yaml:4:25: unknown key `rnage`; did you mean `range`? (known here: range)");
-    insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("commit", "commits"))), @".tagboat.yaml:8:14: unknown value `commits`; did you mean `commit`? (known here: commit)");
-    insta::assert_snapshot!(server("listne: 0.0.0.0:80\n", &[]), @"tagboat.yaml:1:1: unknown key `listne`; did you mean `listen`? (known here: listen, publicUrl, dataDirectory, database, settle, sweep, api, limits, repositories, receivers, registries, dockerConfigFile, sigstore)");
+    insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("commit", "commits"))), @".tagboat.yaml:8:14: unknown value `commits`; did you mean `commit`? (known here: commit, pullRequest)");
+    insta::assert_snapshot!(server("listne: 0.0.0.0:80\n", &[]), @"tagboat.yaml:1:1: unknown key `listne`; did you mean `listen`? (known here: listen, publicUrl, dataDirectory, database, settle, sweep, api, limits, repositories, githubApp, receivers, registries, dockerConfigFile, sigstore)");
     insta::assert_snapshot!(server("settle:\n  quite: 1s\n", &[]), @"tagboat.yaml:2:3: unknown key `quite`; did you mean `quiet`? (known here: quiet, atMost)");
 }
 
@@ -45,7 +45,7 @@ fn wrong_values_say_where_and_what_to_write() {
     insta::assert_snapshot!(repository(&IMAGE.replace("^1.4", "1x")), @".tagboat.yaml:4:32: `1x` is not a version range: `1x` is not a version; write for example `^1.4`, `~1.4.2`, `>=1.4 <2` or `1.x || 2.x`");
     insta::assert_snapshot!(repository(&IMAGE.replace("ghcr.io/acme/web", "ghcr.io/Acme/web")), @".tagboat.yaml:3:12: `ghcr.io/Acme/web` is not an image name: each part of the path is lower-case letters and digits, joined by one `.`, one or two `_`, or `-`");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{IMAGE}")), @".tagboat.yaml:5:1: the key `images` stands here a second time; keep one");
-    insta::assert_snapshot!(repository(IMAGE), @".tagboat.yaml:2:3: no `environments` are declared, so nothing would ever change; add one with `name`, `paths` and `deliver: commit`");
+    insta::assert_snapshot!(repository(IMAGE), @"1 images, 1 environments");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("apps/dev", "../dev"))), @".tagboat.yaml:7:13: `../dev` is not a path in the repository: write it from the root of the repository, without `/` in front and without `..`");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}  - name: dev\n    paths: [b]\n    deliver: commit\n")), @".tagboat.yaml:9:11: another environment is named `dev` already; names are unique");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{DEV}    images: {{ api: {{ pin: tag }} }}\n")), @".tagboat.yaml:9:20: there is no image entry `api` (there are: web)");
@@ -74,6 +74,25 @@ fn receivers_and_repositories_are_checked() {
     insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: git@git.example:x\n", &[]), @"tagboat.yaml:3:10: `git@git.example:x` is not a URL; write `https://…`, `ssh://…` or `file:///…`");
     insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: ssh://git@git.example/x\n", &[]), @"tagboat.yaml:3:10: `ssh://` needs `ssh` with `keyFile` and `knownHostsFile`");
     insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: https://git.example/x\n    credentials: {}\n", &[]), @"tagboat.yaml:4:18: say where the password is: `passwordFile` or `passwordEnv`");
+}
+
+#[test]
+fn a_receiver_that_hears_of_config_repositories_may_speak_for_no_image() {
+    let receiver = |kind: &str, images: &str| {
+        server(&format!("receivers:\n  - name: r\n    kind: {kind}\n    secretEnvs: [S]\n{images}"), &[])
+    };
+    for kind in ["github", "gitea", "forgejo"] {
+        for images in ["", "    images: []\n"] {
+            let told = receiver(kind, images);
+            assert!(told.starts_with("listens on"), "{kind}: {told}");
+        }
+    }
+    let told = receiver("gitlab", "    registry: registry.example\n");
+    assert!(told.starts_with("listens on"), "{told}");
+    for images in ["", "    images: []\n"] {
+        let told = receiver("generic", images);
+        assert!(told.ends_with("name the images it may speak for, as in `ghcr.io/acme/*`"), "{told}");
+    }
 }
 
 #[test]
@@ -149,10 +168,14 @@ fn environment_variables_override_every_value() {
 fn the_schemas_name_every_key() {
     let (server, repository) =
         (tagboat_settings::server_schema().unwrap(), tagboat_settings::repository_schema().unwrap());
-    for key in ["publicUrl", "settle", "receivers", "secretFiles", "knownHostsFile"] {
+    for key in
+        ["publicUrl", "settle", "receivers", "secretFiles", "knownHostsFile", "forge", "githubApp", "commitThrough"]
+    {
         assert!(server.contains(&format!("\"{key}\"")), "{key}");
     }
-    for key in ["images", "policy", "semver", "claims", "environments", "deliver"] {
+    let of_promotion =
+        ["promoteFrom", "gates", "window", "pullRequest", "supersede", "defaults", "include", "dashboard"];
+    for key in ["images", "policy", "semver", "claims", "environments", "deliver"].into_iter().chain(of_promotion) {
         assert!(repository.contains(&format!("\"{key}\"")), "{key}");
     }
 }

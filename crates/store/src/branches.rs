@@ -1,7 +1,7 @@
 //! Branches: dirtiness, leases, sweeps.
 
 use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
-use tagboat_model::{BranchKey, Duration, Timestamp};
+use tagboat_model::{BranchKey, Duration, RepositoryName, TenantName, Timestamp};
 use tagboat_ports::{BranchState, Finish, Settle, Work};
 
 use crate::rows::{branch_key, optional, time};
@@ -61,6 +61,57 @@ pub(crate) async fn mark_dirty(c: &mut SqliteConnection, key: &BranchKey, now: T
     row.try_get("dirty")
 }
 
+/// Do not let a branch wait to settle.
+pub(crate) async fn hurry(c: &mut SqliteConnection, key: &BranchKey) -> Result<(), sqlx::Error> {
+    about!("UPDATE branch SET urgent = 1 WHERE tenant = $1 AND repository = $2 AND branch = $3", key)
+        .execute(c)
+        .await
+        .map(|_| ())
+}
+
+/// Make the branches of a config repository dirty that are known; they do not wait to settle.
+pub(crate) async fn wake_all_of(
+    c: &mut SqliteConnection,
+    tenant: &TenantName,
+    repository: &RepositoryName,
+    now: Timestamp,
+) -> Result<(), sqlx::Error> {
+    let keys = of_repository(c, tenant, repository).await?;
+    wake(c, &keys, now).await
+}
+
+/// Make branches dirty that are known; they do not wait to settle.
+pub(crate) async fn wake(c: &mut SqliteConnection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
+    for key in keys {
+        about!(
+            "UPDATE branch SET first_dirty_at = CASE WHEN dirty = served THEN $4 ELSE first_dirty_at END,
+               last_dirty_at = $4, dirty = dirty + 1, urgent = 1
+             WHERE tenant = $1 AND repository = $2 AND branch = $3",
+            key
+        )
+        .bind(now.0)
+        .execute(&mut *c)
+        .await?;
+    }
+    Ok(())
+}
+
+/// Every branch of a config repository that is known.
+pub(crate) async fn of_repository(
+    c: &mut SqliteConnection,
+    tenant: &TenantName,
+    repository: &RepositoryName,
+) -> Result<Vec<BranchKey>, sqlx::Error> {
+    let rows = sqlx::query(
+        "SELECT tenant, repository, branch FROM branch WHERE tenant = $1 AND repository = $2 ORDER BY branch",
+    )
+    .bind(tenant.as_str())
+    .bind(repository.as_str())
+    .fetch_all(c)
+    .await?;
+    rows.iter().map(branch_key).collect()
+}
+
 /// A tenth of the interval, spread by row, keeps branches from sweeping all at once.
 pub(crate) async fn mark_sweeps(
     c: &mut SqliteConnection,
@@ -83,8 +134,17 @@ pub(crate) async fn mark_sweeps(
     .bind(now.0)
     .execute(&mut *c)
     .await?;
+    // No image is to be looked at for this one. It stays until the work is served.
+    sqlx::query(
+        "UPDATE branch SET dirty = dirty + 1, first_dirty_at = $1, last_dirty_at = $1
+         WHERE dirty = served AND gate_at <= $1",
+    )
+    .bind(now.0)
+    .execute(&mut *c)
+    .await?;
     let row = sqlx::query(
-        "SELECT MIN(MIN(COALESCE(swept_at, 0) + $1 + (rowid * 7919) % ($1 / 10 + 1), COALESCE(wake_at, 1 << 62))) AS due
+        "SELECT MIN(MIN(COALESCE(swept_at, 0) + $1 + (rowid * 7919) % ($1 / 10 + 1),
+           COALESCE(wake_at, 1 << 62), COALESCE(gate_at, 1 << 62))) AS due
          FROM branch WHERE dirty = served",
     )
     .bind(interval)
@@ -149,14 +209,14 @@ pub(crate) async fn finish(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     match finish {
-        Finish::Served { head, swept, problem } => {
+        Finish::Served { head, swept, problem, wake_at } => {
             about!(
                 "UPDATE branch SET served = MAX(served, $5), attempts = 0, not_before = 0, failed_sequence = 0,
                    urgent = CASE WHEN dirty = $5 THEN 0 ELSE urgent END,
                    first_dirty_at = CASE WHEN dirty > $5 THEN MIN(last_dirty_at, $6) ELSE first_dirty_at END,
                    head = COALESCE($7, head), swept_at = CASE WHEN $8 THEN $6 ELSE swept_at END,
                    wake_at = (SELECT MIN(look_at) FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3),
-                   served_at = $6, problem = $9, lease_owner = NULL, lease_until = 0
+                   gate_at = $10, served_at = $6, problem = $9, lease_owner = NULL, lease_until = 0
                  WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4",
                 work.key
             )
@@ -166,6 +226,7 @@ pub(crate) async fn finish(
             .bind(head.as_ref().map(|head| head.as_str()))
             .bind(swept)
             .bind(problem.as_deref())
+            .bind(wake_at.map(|wake_at| wake_at.0))
             .execute(c)
             .await?;
         }
@@ -216,6 +277,7 @@ pub(crate) async fn all(c: &mut SqliteConnection) -> Result<Vec<BranchState>, sq
     let rows = sqlx::query("SELECT * FROM branch ORDER BY tenant, repository, branch").fetch_all(c).await?;
     let state = |row: &SqliteRow| {
         let (dirty, served): (i64, i64) = (row.try_get("dirty")?, row.try_get("served")?);
+        let wakes = [row.try_get::<Option<i64>, _>("wake_at")?, row.try_get("gate_at")?];
         let failing = dirty > served && row.try_get::<i64, _>("attempts")? > 0;
         Ok(BranchState {
             key: branch_key(row)?,
@@ -225,7 +287,7 @@ pub(crate) async fn all(c: &mut SqliteConnection) -> Result<Vec<BranchState>, sq
             problem: row.try_get("problem")?,
             again_at: match failing {
                 true => Some(time(row, "not_before")?),
-                false => row.try_get::<Option<i64>, _>("wake_at")?.map(Timestamp),
+                false => wakes.into_iter().flatten().min().map(Timestamp),
             },
         })
     };

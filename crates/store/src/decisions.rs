@@ -24,9 +24,11 @@ pub(crate) async fn record(c: &mut SqliteConnection, work: &Work, record: &ToRec
             .await?;
         let at = match known {
             Some(row) => {
-                sqlx::query("UPDATE decision SET seen_at = $2 WHERE id = $1")
+                // What became of it since stands in its reasons: a pull request has a number once it is open.
+                sqlx::query("UPDATE decision SET seen_at = $2, decision = $3 WHERE id = $1")
                     .bind(id.as_str())
                     .bind(record.at.0)
+                    .bind(to_json(decision)?)
                     .execute(&mut *c)
                     .await?;
                 if *planned {
@@ -217,6 +219,12 @@ pub(crate) async fn newest(
         DecisionsAbout::Anything => {
             sqlx::query("SELECT * FROM decision ORDER BY seen_at DESC, rowid DESC LIMIT $1").bind(limit)
         }
+        DecisionsAbout::Repository { tenant, repository } => sqlx::query(
+            "SELECT * FROM decision WHERE tenant = $2 AND repository = $3 ORDER BY seen_at DESC, rowid DESC LIMIT $1",
+        )
+        .bind(limit)
+        .bind(tenant.as_str())
+        .bind(repository.as_str()),
         DecisionsAbout::One(id) => {
             sqlx::query("SELECT * FROM decision WHERE id = $2 LIMIT $1").bind(limit).bind(id.as_str())
         }

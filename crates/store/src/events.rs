@@ -55,6 +55,9 @@ async fn cause(
     let concerned = concerned(c, delivery, new).await?;
     for key in &concerned {
         let sequence = branches::mark_dirty(c, key, delivery.received_at).await?;
+        if new.urgent {
+            branches::hurry(c, key).await?;
+        }
         about!(
             "INSERT INTO event_branch (tenant, repository, branch, event, sequence, since) VALUES ($1, $2, $3, $4, $5, $5)
              ON CONFLICT (event, tenant, repository, branch) DO UPDATE SET
@@ -118,7 +121,7 @@ async fn concerned(
 fn pushed(event: &Event) -> Option<&ImagePushed> {
     match event {
         Event::ImagePushed(pushed) => Some(pushed),
-        Event::BuildFinished(_) | Event::RepositoryChanged(_) => None,
+        Event::BuildFinished(_) | Event::RepositoryChanged(_) | Event::InstallationsChanged { .. } => None,
     }
 }
 

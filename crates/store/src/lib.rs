@@ -5,12 +5,15 @@
 //! is one operation, so it is durable when it returns, and a caller that goes away drops nothing of others.
 
 mod branches;
+mod commands;
 mod decisions;
 mod deliveries;
 mod events;
 mod files;
+mod holds;
 mod interests;
 mod observations;
+mod ran;
 mod rows;
 mod schema;
 mod writer;
@@ -91,6 +94,9 @@ macro_rules! write {
         $store.writer.write($operation, $rows, move |connection| Box::pin(async move { $work(connection).await })).await
     };
 }
+
+// Below the macro, which it uses.
+mod history;
 
 #[async_trait]
 impl Store for SqliteStore {

@@ -32,6 +32,15 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &SqliteRow, column: &str
     serde_json::from_str(&text).map_err(|error| damaged(column, error))
 }
 
+/// The same for a column that may be empty.
+pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(
+    row: &SqliteRow,
+    column: &str,
+) -> Result<Option<T>, sqlx::Error> {
+    let text: Option<String> = row.try_get(column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(column, error))).transpose()
+}
+
 /// A value as JSON text.
 pub(crate) fn to_json<T: serde::Serialize>(value: &T) -> Result<String, sqlx::Error> {
     serde_json::to_string(value).map_err(|error| sqlx::Error::Encode(error.into()))

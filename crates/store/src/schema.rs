@@ -8,7 +8,7 @@ use sqlx::{
 };
 
 /// Number, name, forward, back.
-const STEPS: [(i64, &str, &str, &str); 4] = [
+const STEPS: [(i64, &str, &str, &str); 5] = [
     (
         1,
         "start",
@@ -32,6 +32,12 @@ const STEPS: [(i64, &str, &str, &str); 4] = [
         "senders",
         include_str!("../../../migrations/sqlite/0004_senders.up.sql"),
         include_str!("../../../migrations/sqlite/0004_senders.down.sql"),
+    ),
+    (
+        5,
+        "history",
+        include_str!("../../../migrations/sqlite/0005_history.up.sql"),
+        include_str!("../../../migrations/sqlite/0005_history.down.sql"),
     ),
 ];
 
@@ -65,7 +71,7 @@ mod tests {
     use tagboat_ports::Stored;
 
     /// Rows for the tables as each step leaves them.
-    const ROWS: [&str; 4] = ["
+    const ROWS: [&str; 5] = ["
         INSERT INTO delivery VALUES ('d', 'default', 'registry', 'k', 'accepted', '[]', x'00', 1);
         INSERT INTO event VALUES ('e', 'd', 'default', 'r.example/a', '1', NULL, '\"signed\"', 1);
         INSERT INTO branch (tenant, repository, branch) VALUES ('default', 'config', 'main');
@@ -97,7 +103,18 @@ mod tests {
             VALUES ('x', 'default', 'config', 'main', 'h', 1, 1, 'r.example/a', 'a', '{}', 1);
         INSERT INTO decision_event VALUES ('x', 'f');
         INSERT INTO announced VALUES (1, 'default', 'r.example/a', '1', '', 1, '{\"run\":\"7\"}', 'o');
-        INSERT INTO interest VALUES ('default', 'config', 'main', 'r.example/b', 1, 1, 'r', 1);"];
+        INSERT INTO interest VALUES ('default', 'config', 'main', 'r.example/b', 1, 1, 'r', 1);", "
+        UPDATE branch SET gate_at = 1;
+        INSERT INTO ran VALUES (1, 'default', 'config', 'prod', 'a', '1', 'sha256:0', 1, 2, 'x', 'h', 1, '{}');
+        INSERT INTO ran (tenant, repository, environment, entry, tag, digest, since)
+            VALUES ('default', 'config', 'prod', 'a', '2', 'sha256:1', 2);
+        INSERT INTO hold VALUES ('default', 'config', 'h', NULL, 'a', '{}', 1, 2, '{}');
+        INSERT INTO hold (tenant, repository, id, hold, placed_at) VALUES ('default', 'config', 'i', '{}', 1);
+        INSERT INTO command VALUES ('default', 'c', 'config', '{}', 1, 2, '{}');
+        INSERT INTO command (tenant, id, repository, record, given_at) VALUES ('default', 'd', 'config', '{}', 1);
+        INSERT INTO kept VALUES ('default', 'config', 'k', 'v');
+        INSERT INTO decision (id, tenant, repository, branch, head, decided_at, seen_at, image, entry, decision, gathering)
+            VALUES ('w', 'default', 'config', 'main', 'h', 1, 1, 'r.example/a', 'a', '{\"outcome\":\"waiting\"}', 1);"];
 
     async fn memory() -> SqliteConnection {
         "sqlite::memory:".parse::<SqliteConnectOptions>().unwrap().foreign_keys(true).connect().await.unwrap()
@@ -208,9 +225,22 @@ mod tests {
         }
     }
 
-    /// Deliveries may be many and their bodies large.
     #[tokio::test]
-    async fn what_is_asked_of_many_deliveries_is_answered_from_indexes() {
+    async fn the_fifth_step_back_leaves_what_the_program_before_can_read() {
+        let mut connection = memory().await;
+        bring_up_to_date(&mut connection).await.unwrap();
+        for rows in &ROWS[3..] {
+            sqlx::raw_sql(*rows).execute(&mut connection).await.unwrap();
+        }
+        migrator().undo(&mut connection, 4).await.unwrap();
+        let left = sqlx::query("SELECT id FROM decision").fetch_all(&mut connection).await.unwrap();
+        let left: Vec<String> = left.iter().map(|row| row.try_get("id").unwrap()).collect();
+        assert_eq!(left, ["x"], "it knows nothing of decisions that wait");
+    }
+
+    /// Deliveries may be many and their bodies large; what ran is asked for with every look at a branch.
+    #[tokio::test]
+    async fn what_is_asked_of_many_rows_is_answered_from_indexes() {
         let mut connection = memory().await;
         bring_up_to_date(&mut connection).await.unwrap();
         for (query, index) in [
@@ -227,6 +257,22 @@ mod tests {
                 "SELECT id FROM delivery WHERE receiver = 'a' ORDER BY received_at DESC, id DESC LIMIT 9",
                 "delivery_by_receiver",
             ),
+            (
+                "SELECT DISTINCT environment, entry FROM ran WHERE tenant = 'a' AND repository = 'b'",
+                "COVERING INDEX ran_by_entry",
+            ),
+            (
+                "UPDATE ran SET until = 1
+                 WHERE tenant = 'a' AND repository = 'b' AND environment = 'c' AND entry = 'd' AND until IS NULL",
+                "ran_by_entry",
+            ),
+            ("SELECT * FROM hold WHERE tenant = 'a' AND repository = 'b' AND released_at IS NULL", "hold_open"),
+            ("SELECT * FROM hold WHERE released_at IS NULL", "hold_open"),
+            (
+                "SELECT * FROM command WHERE tenant = 'a' AND repository = 'b' AND answered_at IS NULL ORDER BY given_at",
+                "command_open",
+            ),
+            ("SELECT * FROM command WHERE id = 'a' ORDER BY rowid LIMIT 1", "command_by_id"),
         ] {
             let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
             let plan = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();

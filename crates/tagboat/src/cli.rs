@@ -1,7 +1,9 @@
 //! The command line.
 
+mod acts;
 mod deliveries;
 mod event;
+mod github_app;
 mod notify;
 mod receivers;
 
@@ -9,8 +11,10 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub(crate) use acts::{Act, Freeze, Hold, Promote, Reach, Release, Rollback, Skip, Status};
 pub(crate) use deliveries::{Deliveries, DeliveriesAction, DeliveryShow};
 pub(crate) use event::{Event, EventParse};
+pub(crate) use github_app::{GithubApp, GithubAppCreate};
 pub(crate) use notify::Notify;
 pub(crate) use receivers::Receivers;
 
@@ -44,6 +48,23 @@ pub(crate) enum Command {
     Explain(Explain),
     /// Tell a server from CI that an image was pushed, and follow what comes of it.
     Notify(Box<Notify>),
+    /// Show what runs in the environments of a server, what is offered, and what stands in between.
+    Status(Box<Status>),
+    /// Keep the version that runs.
+    Hold(Box<Hold>),
+    /// Keep all versions that run in an environment, or everywhere.
+    Freeze(Box<Freeze>),
+    /// Take back holds, freezes, skips and refusals.
+    Release(Box<Release>),
+    /// Do without a version.
+    Skip(Box<Skip>),
+    /// Go back to a version that ran before, and hold it.
+    Rollback(Box<Rollback>),
+    /// Bring a version to an environment without its upstreams and gates: a hotfix.
+    Promote(Box<Promote>),
+    /// Work with the GitHub App.
+    #[command(subcommand)]
+    GithubApp(GithubApp),
     /// Work with policies.
     #[command(subcommand)]
     Policy(Policy),

@@ -15,7 +15,7 @@ mod wiring;
 use clap::Parser as _;
 
 use crate::{
-    cli::{Arguments, Command, Event, Policy},
+    cli::{Arguments, Command, Event, GithubApp, Policy},
     exit::{Code, Failure},
 };
 
@@ -44,6 +44,14 @@ async fn run() -> Code {
         Command::Update(arguments) => commands::update::run(&arguments),
         Command::References(arguments) => commands::references::run(&arguments),
         Command::Explain(arguments) => commands::explain::run(&arguments).await,
+        Command::Hold(arguments) => commands::acts::hold(&arguments).await,
+        Command::Freeze(arguments) => commands::acts::freeze(&arguments).await,
+        Command::Release(arguments) => commands::acts::release(&arguments).await,
+        Command::Skip(arguments) => commands::acts::skip(&arguments).await,
+        Command::Rollback(arguments) => commands::acts::rollback(&arguments).await,
+        Command::Promote(arguments) => commands::acts::promote(&arguments).await,
+        Command::Status(arguments) => commands::status::run(&arguments).await,
+        Command::GithubApp(GithubApp::Create(arguments)) => commands::github_app::create(&arguments).await,
         Command::Notify(arguments) => commands::notify::run(&arguments).await,
         Command::Policy(Policy::Test(arguments)) => commands::policy_test::run(&arguments).await,
         Command::Event(Event::Parse(arguments)) => commands::event_parse::run(&arguments),

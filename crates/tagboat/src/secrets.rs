@@ -5,9 +5,9 @@ use tagboat_settings::{CredentialsFile, SecretSource};
 
 use crate::exit::Failure;
 
-/// Read one secret. `whose` says in a message what it is for.
-pub(crate) fn read(whose: &str, source: &SecretSource) -> Result<SecretString, Failure> {
-    let (place, text) = match source {
+/// What stands where a secret is, with the name of the place. `whose` says in a message what it is for.
+fn text(whose: &str, source: &SecretSource) -> Result<(String, String), Failure> {
+    Ok(match source {
         SecretSource::File(path) => {
             let place = path.display().to_string();
             let text = std::fs::read_to_string(path)
@@ -19,7 +19,23 @@ pub(crate) fn read(whose: &str, source: &SecretSource) -> Result<SecretString, F
             let text = std::env::var(name).map_err(|_| Failure::invalid(format!("{whose}: {place} is not set")))?;
             (place, text)
         }
-    };
+    })
+}
+
+/// Read a private key, which has several lines.
+pub(crate) fn read_key(whose: &str, source: &SecretSource) -> Result<SecretString, Failure> {
+    let (place, text) = text(whose, source)?;
+    let is_key = text.trim_start().starts_with("-----BEGIN ") && text.contains(" PRIVATE KEY-----");
+    if !is_key {
+        let what = "holds no private key; a PEM file of one begins with `-----BEGIN RSA PRIVATE KEY-----` or the like";
+        return Err(Failure::invalid(format!("{whose}: {place} {what}")));
+    }
+    Ok(text.into())
+}
+
+/// Read one secret.
+pub(crate) fn read(whose: &str, source: &SecretSource) -> Result<SecretString, Failure> {
+    let (place, text) = text(whose, source)?;
     // Editors and `echo` end a file with a line end that is not part of the secret.
     let secret = text.strip_suffix('\n').map_or(text.as_str(), |text| text.strip_suffix('\r').unwrap_or(text));
     if secret.is_empty() {
@@ -50,6 +66,22 @@ mod tests {
         std::fs::write(&path, text).unwrap();
         let read = read("receiver `ci`", &SecretSource::File(path));
         read.map(|secret| secret.expose_secret().to_owned()).map_err(|failure| failure.message)
+    }
+
+    #[test]
+    fn a_key_is_told_from_what_is_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |text: &str| {
+            let path = folder.path().join("key.pem");
+            std::fs::write(&path, text).unwrap();
+            read_key("GitHub App", &SecretSource::File(path)).map(|key| key.expose_secret().to_owned())
+        };
+        let key = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+        assert_eq!(of(key).unwrap(), key);
+        for wrong in ["", "canary", "-----BEGIN CERTIFICATE-----\ncanary\n"] {
+            let message = of(wrong).unwrap_err().message;
+            assert!(message.contains("holds no private key") && !message.contains("canary"), "{message}");
+        }
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! From the server file to running parts: the only place where ports meet their implementations.
 
+mod forges;
+pub(crate) mod github_app;
 mod http;
 mod issuers;
 pub(crate) mod receivers;
@@ -11,11 +13,12 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 
 use tagboat_engine::{Behaviour, Engine, Ports};
 use tagboat_model::Duration;
-use tagboat_ports::{Progress, Settle, Store};
-use tagboat_server::{Access, ConfigRepositoryAddress, Counts, Room, Server};
+use tagboat_ports::{Forge, Progress, Settle, Store};
+use tagboat_server::{Access, ConfigRepositoryAddress, Counts, Repositories, Room, Server};
 use tagboat_settings::{ConfigRepositoryFile, SecretSource, ServerFile, is_loopback};
 use tagboat_store::SqliteStore;
 
+use github_app::{AppWatch, Watched};
 pub(crate) use refusals::refusals;
 
 use crate::{
@@ -35,6 +38,10 @@ const LEASE: Duration = Duration::from_seconds(120);
 pub(crate) struct Parts {
     pub(crate) engine: Arc<Engine>,
     pub(crate) server: Server,
+    /// What watches over the GitHub App, where there is one.
+    pub(crate) app: Option<AppWatch>,
+    /// The forges of the server file: they are asked who we are there.
+    pub(crate) forges: Vec<Arc<dyn Forge>>,
 }
 
 /// The database's URL.
@@ -78,6 +85,7 @@ pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> 
     let doors = receivers::doors(file)?;
     let keys = issuers::of_server(file)?;
     let repositories = repositories::of_server(file).await?;
+    let app = github_app::of_server(file)?;
     let registries = registries::of_server(file)?;
     let access = access(file)?;
     let store = open_store(file).await?;
@@ -99,17 +107,30 @@ pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> 
         progress,
         keys: Arc::new(keys),
         doors: Arc::new(doors),
-        repositories: addresses(file),
+        repositories: Arc::new(Repositories::new(addresses(file))),
+        // Who we are at a forge is asked of it, and then stands here.
+        bots: Arc::default(),
+        installations_changed: Arc::default(),
         counts: Arc::new(Counts::default()),
         access: Arc::new(access),
         room: Arc::new(Room::new(LARGEST_ANNOUNCEMENT, ANNOUNCED_BYTES_AT_ONCE)),
         proved_room: Arc::new(Room::new(LARGEST_ANNOUNCEMENT, ANNOUNCED_BYTES_AT_ONCE)),
     };
-    Ok(Parts { engine: Arc::new(Engine::new(ports, repositories, behaviour)), server })
+    let forges = repositories.values().filter_map(|config| config.forge.clone()).collect();
+    let engine = Arc::new(Engine::new(ports, repositories, behaviour));
+    let watched = || Watched {
+        engine: Arc::clone(&engine),
+        store: Arc::clone(&server.store),
+        repositories: Arc::clone(&server.repositories),
+        bots: Arc::clone(&server.bots),
+        changed: Arc::clone(&server.installations_changed),
+    };
+    let app = app.and_then(|app| AppWatch::new(app, file, watched()));
+    Ok(Parts { engine, server, app, forges })
 }
 
 /// Where the config repositories are, as senders may name them.
-pub(crate) fn addresses(file: &ServerFile) -> Arc<[ConfigRepositoryAddress]> {
+pub(crate) fn addresses(file: &ServerFile) -> Vec<ConfigRepositoryAddress> {
     let address = |repository: &ConfigRepositoryFile| ConfigRepositoryAddress {
         tenant: repository.tenant.clone(),
         name: repository.name.clone(),
@@ -125,7 +146,11 @@ fn access(file: &ServerFile) -> Result<Access, Failure> {
     // A public address means that something in front lets others reach a loopback port.
     let local = file.listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().is_loopback());
     let local = local && file.public_url.as_ref().is_none_or(|url| is_loopback_url(url));
-    Ok(if file.api.public || local { Access::Everybody } else { Access::Nobody })
+    Ok(match (file.api.public, local) {
+        (true, _) => Access::Everybody,
+        (false, true) => Access::Local,
+        (false, false) => Access::Nobody,
+    })
 }
 
 fn is_loopback_url(url: &str) -> bool {

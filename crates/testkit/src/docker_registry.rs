@@ -1,7 +1,7 @@
 //! Debian's `docker-registry`, with its own notifications, and somebody who pushes to it.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     sync::atomic::{AtomicUsize, Ordering},
 };
@@ -102,7 +102,7 @@ impl DockerRegistry {
         })
     }
 
-    fn start_as(pusher: Pusher, further: impl FnOnce(&std::path::Path) -> String) -> Self {
+    fn start_as(pusher: Pusher, further: impl FnOnce(&Path) -> String) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let port = free_port();
         let configuration = format!(
@@ -210,6 +210,33 @@ impl DockerRegistry {
         }
     }
 
+    /// Make further repositories with all that `from` holds, in the registry's storage: a push of each would take longer. No
+    /// notification is sent.
+    ///
+    /// # Panics
+    /// When `from` is no repository, or one of `names` is one already.
+    pub fn copy_repository(&self, from: &str, names: impl IntoIterator<Item = String>) {
+        let repositories = self.folder.path().join("storage/docker/registry/v2/repositories");
+        for name in names {
+            let to = repositories.join(name);
+            assert!(!to.exists(), "{} is there already", to.display());
+            copy_folder(&repositories.join(from), &to);
+        }
+    }
+
+    /// How many requests clients made so far that call themselves `agent` and a version, as its access log has them. One is
+    /// in the log once its answer was written.
+    ///
+    /// # Panics
+    /// When there is no log.
+    #[must_use]
+    pub fn requests_of(&self, agent: &str) -> usize {
+        let log = std::fs::read_to_string(self.log()).unwrap();
+        let agent = format!("\"{agent}/");
+        // Other lines have fields instead: `time="…" level=…`.
+        log.lines().filter(|line| line.contains(" HTTP/1.1\" ") && line.contains(&agent)).count()
+    }
+
     async fn image(&self, repository: &str, seed: &str, architecture: &str) -> (Value, Vec<u8>) {
         let layer = self
             .push_blob(
@@ -271,6 +298,20 @@ impl DockerRegistry {
             .unwrap();
         assert!(answer.status().is_success(), "{answer:?}");
         answer.headers()["docker-content-digest"].to_str().unwrap().to_owned()
+    }
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let copy = to.join(entry.file_name());
+        match entry.file_type().unwrap().is_dir() {
+            true => copy_folder(&entry.path(), &copy),
+            false => {
+                std::fs::copy(entry.path(), copy).unwrap();
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! `git http-backend` behind a small HTTP server: the smart HTTP protocol as Git itself speaks it.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Stdio,
     sync::{
         Arc,
@@ -12,7 +12,7 @@ use std::{
 use axum::{
     body::{Body, Bytes},
     extract::{Request, State},
-    http::{Response, StatusCode},
+    http::{Response, StatusCode, request::Parts},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use tokio::{io::AsyncWriteExt as _, process::Command};
@@ -39,7 +39,7 @@ impl GitServer {
     /// # Panics
     /// When no port can be bound.
     #[must_use]
-    pub fn start(root: &std::path::Path, credentials: Option<(&str, &str)>) -> Self {
+    pub fn start(root: &Path, credentials: Option<(&str, &str)>) -> Self {
         let requests = Arc::new(AtomicUsize::new(0));
         let authorization =
             credentials.map(|(user, password)| format!("Basic {}", STANDARD.encode(format!("{user}:{password}"))));
@@ -105,19 +105,27 @@ async fn serve(State(served): State<Served>, request: Request) -> Response<Body>
     let Ok(body) = axum::body::to_bytes(body, 64 << 20).await else {
         return Response::builder().status(StatusCode::BAD_REQUEST).body(Body::empty()).unwrap();
     };
+    backend(&served.root, parts.uri.path(), &parts, body, "person").await
+}
+
+/// Let `git http-backend` answer a request for the repositories below `root`. `path` is where it finds the repository,
+/// `user` who pushes.
+pub(crate) async fn backend(root: &Path, path: &str, parts: &Parts, body: Bytes, user: &str) -> Response<Body> {
+    let header =
+        |name: &str| parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned();
     let mut child = Command::new("git")
         .arg("http-backend")
-        .env("GIT_PROJECT_ROOT", &served.root)
+        .env("GIT_PROJECT_ROOT", root)
         .env("GIT_HTTP_EXPORT_ALL", "1")
         .env("GIT_CONFIG_NOSYSTEM", "1")
-        .env("PATH_INFO", parts.uri.path())
+        .env("PATH_INFO", path)
         .env("QUERY_STRING", parts.uri.query().unwrap_or_default())
         .env("REQUEST_METHOD", parts.method.as_str())
         .env("CONTENT_TYPE", header("content-type"))
         .env("CONTENT_LENGTH", body.len().to_string())
         .env("HTTP_CONTENT_ENCODING", header("content-encoding"))
         .env("GIT_PROTOCOL", header("git-protocol"))
-        .env("REMOTE_USER", "person")
+        .env("REMOTE_USER", user)
         .env("REMOTE_ADDR", "127.0.0.1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

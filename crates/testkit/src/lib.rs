@@ -3,14 +3,22 @@
 //! Never part of the product. Every server is started by the test that needs it and stopped by its own process
 //! id when the value is dropped. Here a failure is a panic: it fails the test with its reason.
 
+// Long objects in `json!`.
+#![recursion_limit = "256"]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
 mod authority;
 mod docker_registry;
 mod fault_proxy;
+pub mod forge_contract;
+mod forge_fake;
 mod garbler;
 mod git_server;
 mod git_work;
+mod gitea_fake;
+pub mod github;
+pub mod github_world;
+mod gitlab_fake;
 mod http_fake;
 mod oidc_issuer;
 mod process;
@@ -30,6 +38,8 @@ pub use fault_proxy::{Fault, FaultProxy};
 pub use garbler::Garbler;
 pub use git_server::GitServer;
 pub use git_work::{BareRepository, deployment, git, other_deployments};
+pub use gitea_fake::GiteaFake;
+pub use gitlab_fake::GitlabFake;
 pub use http_fake::{Asked, HttpFake, response};
 pub use oidc_issuer::OidcIssuer;
 pub use process::{Process, free_port, wait_for_port};

@@ -1,9 +1,12 @@
 //! Child processes that end with the value that started them.
 
 use std::{
+    fs::File,
+    hash::{BuildHasher as _, RandomState},
     io::Read as _,
     net::{TcpListener, TcpStream},
     process::{Child, Command, Stdio},
+    sync::Mutex,
     time::{Duration, Instant},
 };
 
@@ -18,7 +21,7 @@ impl Process {
     /// When the program cannot be started.
     pub fn start(command: &mut Command, log: Option<&std::path::Path>) -> Self {
         let output = || match log {
-            Some(path) => Stdio::from(std::fs::File::options().create(true).append(true).open(path).unwrap()),
+            Some(path) => Stdio::from(File::options().create(true).append(true).open(path).unwrap()),
             None => Stdio::null(),
         };
         let child = command.stdin(Stdio::null()).stdout(output()).stderr(output()).spawn();
@@ -61,13 +64,30 @@ impl Drop for Process {
     }
 }
 
-/// A loopback port that nobody listens on now.
+/// The ports handed out: below those that Linux gives to outgoing connections by itself.
+const PORTS: std::ops::Range<u16> = 10_000..30_000;
+
+/// A loopback port that nobody listens on, and that no other process will be given by this function while this
+/// one lives: tests run beside each other, and a port that is merely free now may be two tests' port in a moment.
 ///
 /// # Panics
 /// When there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).unwrap().port()
+    static KEPT: Mutex<Vec<File>> = Mutex::new(Vec::new());
+    let folder = std::env::temp_dir().join("tagboat-test-ports");
+    std::fs::create_dir_all(&folder).unwrap();
+    let random = RandomState::new();
+    for attempt in 0..1000_u16 {
+        let offset = random.hash_one(attempt) % u64::try_from(PORTS.len()).unwrap();
+        let port = PORTS.start + u16::try_from(offset).unwrap();
+        let lock = File::options().create(true).append(true).open(folder.join(port.to_string())).unwrap();
+        if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            KEPT.lock().unwrap().push(lock);
+            return port;
+        }
+    }
+    panic!("no free port among {PORTS:?}");
 }
 
 /// Return once somebody listens on the port.
@@ -79,7 +99,7 @@ pub fn wait_for_port(port: u16, log: Option<&std::path::Path>) {
     while TcpStream::connect(("127.0.0.1", port)).is_err() {
         if Instant::now() > until {
             let mut text = String::new();
-            if let Some(mut file) = log.and_then(|path| std::fs::File::open(path).ok()) {
+            if let Some(mut file) = log.and_then(|path| File::open(path).ok()) {
                 file.read_to_string(&mut text).unwrap_or_default();
             }
             panic!("nothing listens on port {port} after ten seconds\n{text}");

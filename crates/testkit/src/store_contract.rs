@@ -2,6 +2,7 @@
 
 mod deliveries;
 mod files;
+mod history;
 mod senders;
 
 use tagboat_model::{
@@ -59,6 +60,7 @@ fn delivery(number: u32, delivery_key: &str, tag: &str, received_at: Timestamp) 
             trust: Trust::Signed,
             looks: Vec::new(),
             branches: Vec::new(),
+            urgent: false,
         }],
     }
 }
@@ -73,7 +75,7 @@ async fn lease(store: &dyn Store, now: Timestamp) -> Result<Work, Option<Timesta
 }
 
 fn served() -> Finish {
-    Finish::Served { head: None, swept: false, problem: None }
+    Finish::Served { head: None, swept: false, problem: None, wake_at: None }
 }
 
 /// A branch that is known, interested in web, and served.
@@ -115,6 +117,17 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     files::what_was_found_is_remembered(&open().await).await;
     files::what_is_not_used_is_forgotten(&open().await).await;
     files::what_another_finder_wrote_is_forgotten(&open().await).await;
+    history::what_runs_is_written_down_once(&open().await).await;
+    history::what_ran_reads_back_whole(&open().await).await;
+    history::what_people_took_back_is_marked(&open().await).await;
+    history::a_late_worker_notes_nothing(&open().await).await;
+    history::the_newest_of_what_ran_is_kept(&open().await).await;
+    history::holds_are_placed_and_released_once(&open().await).await;
+    history::commands_are_taken_and_answered_once(&open().await).await;
+    history::who_is_woken_does_not_settle(&open().await).await;
+    history::a_gate_wakes_its_branch_and_has_no_image_looked_at(&open().await).await;
+    history::a_gate_wakes_until_that_is_served(&open().await).await;
+    history::values_are_kept(&open().await).await;
 }
 
 async fn events_settle_and_reach_interested_branches(store: &dyn Store) {
@@ -199,6 +212,7 @@ fn to_record(id: &str, planned: bool) -> ToRecord {
         outcome: Outcome::Update,
         version: None,
         reasons: vec![Reason::NoReference { image: web() }],
+        gates: Vec::new(),
     };
     ToRecord {
         head: "0".repeat(40).parse().unwrap(),
@@ -218,6 +232,22 @@ async fn decisions_are_recorded_once(store: &dyn Store) {
     assert_eq!(store.record(&work, to_record("d-1", true)).await.unwrap(), Recorded::At(vec![at(20)]));
     let again = ToRecord { at: at(30), ..to_record("d-1", true) };
     assert_eq!(store.record(&work, again).await.unwrap(), Recorded::At(vec![at(20)]), "the first time counts");
+    let mut offered = ToRecord { at: at(30), ..to_record("d-1", false) };
+    offered.decisions[0].1.outcome = Outcome::Offered;
+    let reasons = vec![
+        Reason::NoReference { image: web() },
+        Reason::NothingBetter { current: "1.0.0".to_owned(), policy: "newest".to_owned() },
+    ];
+    offered.decisions[0].1.reasons.clone_from(&reasons);
+    store.record(&work, offered).await.unwrap();
+    let known = store.decisions(&DecisionsAbout::One("d-1".parse().unwrap()), 1).await.unwrap().remove(0);
+    assert_eq!(
+        (known.decision.outcome, &known.decision.reasons),
+        (Outcome::Offered, &reasons),
+        "what is said of it last"
+    );
+    assert_eq!((known.decided_at, known.commit), (at(20), None));
+    store.record(&work, ToRecord { at: at(30), ..to_record("d-1", true) }).await.unwrap();
     let (id, commit): (DecisionId, CommitId) = ("d-1".parse().unwrap(), "a".repeat(40).parse().unwrap());
     assert_eq!(store.pending_changes(&key("main")).await.unwrap()[0].decision, id);
     let settled = Settled { landed: vec![(id.clone(), commit.clone())], ..Settled::default() };
@@ -242,8 +272,22 @@ async fn decisions_are_recorded_once(store: &dyn Store) {
     assert!(store.pending_changes(&key("main")).await.unwrap().is_empty());
     store.record(&work, to_record("d-2", true)).await.unwrap();
     assert_eq!(store.pending_changes(&key("main")).await.unwrap().len(), 1, "what was given up can be planned again");
+    decisions_are_found(store).await;
+}
+
+async fn decisions_are_found(store: &dyn Store) {
     for (id, found) in [("d-1", &["d-1"][..]), ("d-2", &["d-2"]), ("d-3", &[])] {
         assert_eq!(decision_ids(store, &DecisionsAbout::One(id.parse().unwrap())).await, found);
+    }
+    let (own, other) = (key("main"), "other");
+    for (tenant, repository, found) in [
+        (own.tenant.as_str(), own.repository.as_str(), 2),
+        (other, own.repository.as_str(), 0),
+        (own.tenant.as_str(), other, 0),
+    ] {
+        let about =
+            DecisionsAbout::Repository { tenant: tenant.parse().unwrap(), repository: repository.parse().unwrap() };
+        assert_eq!(decision_ids(store, &about).await.len(), found, "{tenant}/{repository}");
     }
     for (image, entry, found) in [("ghcr.io/acme/web", "x", &["d-1"][..]), ("x", "web", &["d-1"]), ("x", "x", &[])] {
         let updates = DecisionsAbout::Updates { image: image.to_owned(), entry: entry.to_owned() };
@@ -281,6 +325,7 @@ async fn interests_and_observations_are_kept(store: &dyn Store) {
         digest: format!("sha256:{}", c.repeat(64)).parse().unwrap(),
         kind: ManifestKind::Image,
         revision: Some("abc".to_owned()),
+        source: None,
         created: Some(at(1)),
         platforms: vec!["linux/amd64".parse().unwrap()],
     };
@@ -303,7 +348,7 @@ async fn sweeps_come_due(store: &dyn Store) {
     store.know_branches(&[key("main")], at(0)).await.unwrap();
     let work = lease(store, at(0)).await.unwrap();
     assert_eq!(work.swept_at, None);
-    store.finish(&work, Finish::Served { head: None, swept: true, problem: None }, at(0)).await.unwrap();
+    store.finish(&work, Finish::Served { head: None, swept: true, problem: None, wake_at: None }, at(0)).await.unwrap();
     let due = store.mark_sweeps(hour, at(1)).await.unwrap().unwrap();
     assert!(due >= at(3600) && due <= at(3960), "an hour and up to a tenth: {due}");
     assert_eq!(lease(store, at(10)).await, Err(None));
@@ -324,7 +369,7 @@ async fn what_waits_is_woken_once(store: &dyn Store) {
     let work = lease(store, at(0)).await.unwrap();
     store.set_interests(&work, &[ruled(web())]).await.unwrap();
     store.record(&work, looked(at(0), &[(web(), at(30))])).await.unwrap();
-    store.finish(&work, Finish::Served { head: None, swept: true, problem: None }, at(0)).await.unwrap();
+    store.finish(&work, Finish::Served { head: None, swept: true, problem: None, wake_at: None }, at(0)).await.unwrap();
     assert_eq!(store.branches().await.unwrap()[0].again_at, Some(at(30)));
     assert_eq!(store.mark_sweeps(hour, at(29)).await.unwrap(), Some(at(30)));
     assert_eq!(lease(store, at(29)).await, Err(None));

@@ -6,8 +6,8 @@ use std::time::SystemTime;
 
 use serde_json::{Value, json};
 use tagboat_intake::{
-    Accepted, ClaimRule, Credential, Denied, Headers, Keys, Kind, Provider, Receiver, Refused, Request, TokenRule,
-    receive,
+    Accepted, ClaimRule, Credential, Denied, Headers, Keys, Kind, Provider, Receiver, Refused, Request, Tenancy,
+    TokenRule, receive,
 };
 use tagboat_model::{KeySource, Timestamp};
 use tagboat_testkit::OidcIssuer;
@@ -48,6 +48,7 @@ fn present(issuer: &OidcIssuer, keys: &Keys, token: &str) -> Result<Accepted, De
         credentials: vec![Credential::Identity(Box::new(rule))],
         registry: None,
         repository: None,
+        tenancy: Tenancy::Fixed,
         images: vec!["ghcr.io/acme/*".parse().unwrap()],
     };
     let headers: Headers = [("authorization", format!("Bearer {token}"))].into_iter().collect();

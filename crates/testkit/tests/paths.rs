@@ -203,6 +203,7 @@ impl World {
                         digest: digest.parse().unwrap(),
                         kind: ManifestKind::Image,
                         revision: None,
+                        source: None,
                         created: age.map(|age| Timestamp(self.now().0 - age * 1000)),
                         platforms: platforms.iter().map(|platform| platform.parse().unwrap()).collect(),
                     },
@@ -247,11 +248,11 @@ impl Side {
             progress: Arc::new(()),
         };
         let key = ("default".parse().unwrap(), "config".parse().unwrap());
-        let repository = ConfigRepository {
-            port: Arc::clone(&config) as _,
-            branch: "main".parse().unwrap(),
-            committer: "Tagboat <tagboat@localhost>".to_owned(),
-        };
+        let repository = ConfigRepository::new(
+            Arc::clone(&config) as _,
+            "main".parse().unwrap(),
+            "Tagboat <tagboat@localhost>".to_owned(),
+        );
         let settle = Settle { quiet: Duration::ZERO, at_most: Duration::ZERO };
         let behaviour = Behaviour { settle, sweep, lease: Duration::from_seconds(60) };
         let engine = Engine::new(ports, [(key, repository)].into_iter().collect(), behaviour);
@@ -291,6 +292,7 @@ impl Side {
                 trust: Trust::Token,
                 looks: Vec::new(),
                 branches: Vec::new(),
+                urgent: false,
             }],
         };
         self.store.accept(delivery).now_or_never().unwrap().unwrap();

@@ -163,7 +163,14 @@ impl Registry for World {
     async fn describe(&self, image: &ImageName, tag: &Tag) -> Result<Option<ManifestDescription>, RegistryError> {
         let digest = self.digest(image, tag).await?.unwrap();
         let platforms = vec!["linux/amd64".parse().unwrap()];
-        Ok(Some(ManifestDescription { digest, kind: ManifestKind::Image, revision: None, created: None, platforms }))
+        Ok(Some(ManifestDescription {
+            digest,
+            kind: ManifestKind::Image,
+            revision: None,
+            source: None,
+            created: None,
+            platforms,
+        }))
     }
 
     async fn tags(&self, _: &ImageName) -> Result<Vec<Tag>, RegistryError> {
@@ -230,7 +237,7 @@ fn engine(world: &Arc<World>, store: &Arc<MemoryStore>) -> Engine {
         progress: Arc::new(()),
     };
     let (port, branch) = (Arc::clone(world) as _, "main".parse().unwrap());
-    let config = ConfigRepository { port, branch, committer: "Tagboat <tagboat@localhost>".to_owned() };
+    let config = ConfigRepository::new(port, branch, "Tagboat <tagboat@localhost>".to_owned());
     let settle = Settle { quiet: Duration::ZERO, at_most: Duration::ZERO };
     let behaviour = Behaviour { settle, sweep: Duration::from_seconds(3600), lease: Duration::from_seconds(60) };
     let repositories = [((key().tenant, key().repository), config)].into_iter().collect();

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, fs, path::Path, process::Command};
 
 /// The commands in the order of the reference.
-const COMMANDS: [&str; 15] = [
+const COMMANDS: [&str; 23] = [
     "demo",
     "serve",
     "check",
@@ -12,6 +12,14 @@ const COMMANDS: [&str; 15] = [
     "references",
     "notify",
     "explain",
+    "status",
+    "hold",
+    "freeze",
+    "release",
+    "skip",
+    "rollback",
+    "promote",
+    "github-app create",
     "policy test",
     "event parse",
     "receivers",

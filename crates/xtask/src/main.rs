@@ -34,15 +34,16 @@ enum Task {
     /// Measure, beside what a user would do without Tagboat.
     Bench {
         /// What: `git`, from a new tag to the moved ref of config repositories of 100 to 50,000 files, beside scripts and
-        /// the server alone; `policy`, choosing among 100,000 tags; `push-to-ref`, from the end of an image push to the
-        /// new ref; `references`, finding all of them in a work tree; `sweep`, listing the tags of 1,000 repositories of
-        /// one registry.
+        /// the server alone; `policy`, choosing among 100,000 tags; `pull-request`, from one new tag and from 1,000 to the
+        /// pull request; `push-to-ref`, from the end of an image push to the new ref; `references`, finding all of them in a
+        /// work tree; `sweep`, listing the tags of 1,000 repositories of one registry.
         name: String,
-        /// How often. Default: 20 times, `git` 10 times, `references` and `sweep` 5 times.
+        /// How often. Default: 20 times, `git` 10 times, `pull-request` 7 times, `references` and `sweep` 5 times.
         #[arg(long)]
         rounds: Option<u32>,
         /// How many files the config repository has: further ones for `push-to-ref` (1,000) and `git` (100, 1,000, 10,000,
-        /// then 50,000), all for `references` (10,000, then 50,000).
+        /// then 50,000), all for `references` (10,000, then 50,000). For `pull-request` how many images there are, each with
+        /// a file (1,000).
         #[arg(long)]
         files: Option<u32>,
         /// How the figures are written; `json` is one object a line.
@@ -80,6 +81,7 @@ fn main() -> ExitCode {
             let rounds = rounds.unwrap_or(match name.as_str() {
                 "references" | "sweep" => 5,
                 "git" => 10,
+                "pull-request" => 7,
                 _ => 20,
             });
             bench(&name, rounds, files, &output)
@@ -123,7 +125,12 @@ fn test(full: bool) -> Result<(), String> {
         false => (&[][..], &[][..]),
     };
     match nextest {
-        true => run(Command::new("cargo").args(["nextest", "run", "--workspace"]).args(with_nextest)),
+        true => {
+            // Scenarios wait for a clock most of the time.
+            let threads = std::thread::available_parallelism().map_or(1, |cores| cores.get() * 3 / 2).to_string();
+            let nextest = ["nextest", "run", "--workspace", "--test-threads", &threads];
+            run(Command::new("cargo").args(nextest).args(with_nextest))
+        }
         false => run(Command::new("cargo").args(["test", "--workspace"]).args(with_cargo)),
     }
 }

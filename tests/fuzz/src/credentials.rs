@@ -69,6 +69,7 @@ fn receiver(kind: Kind, scheme: Scheme) -> Receiver {
         kind,
         registry: kind.needs_registry().then(|| "registry.example".to_owned()),
         repository: None,
+        tenancy: tagboat_intake::Tenancy::Fixed,
         images: vec!["**".parse().expect("it is a pattern")],
     }
 }

@@ -6,10 +6,10 @@
 
 use std::cmp::Ordering;
 
-use tagboat_model::{Duration, Reason, SignatureRule, Tag};
+use tagboat_model::{Digest, Duration, Reason, SignatureRule, Tag, Wish};
 use tagboat_policy::{Circumstances, Considered, Selection, Sight};
 use tagboat_ports::{ManifestKind, Verification};
-use tagboat_promotion::{Candidate, CandidateState, ImageFacts, PutForward, put_forward};
+use tagboat_promotion::{Candidate, CandidateState, ImageFacts, PutForward, put_forward, refused};
 
 use crate::{
     ReconcileError,
@@ -156,6 +156,14 @@ impl Inquiry<'_> {
         Ok(Answer::Facts(Box::new(facts)))
     }
 
+    /// The tags that are put forward of those that were spoken of, are listed, or are known, best first.
+    pub(super) fn all_in_order(&self, facts: &ImageFacts, event_tags: &[Tag], listed: Vec<Tag>) -> Vec<Tag> {
+        let tags = [event_tags.to_vec(), listed, self.remembered(facts)].concat();
+        let (tags, _) = self.without_known_others(facts, without_repeats(tags), event_tags);
+        let (tags, _) = self.without_strangers(facts, tags);
+        self.put_forward(facts, &tags).wanted.into_iter().map(|considered| considered.tag).collect()
+    }
+
     /// Tags that were read before and are no images need no second look, unless somebody speaks of them. Returns the
     /// others, and the reasons against these.
     fn without_known_others(&self, facts: &ImageFacts, tags: Vec<Tag>, event_tags: &[Tag]) -> (Vec<Tag>, Vec<Reason>) {
@@ -248,11 +256,23 @@ impl Inquiry<'_> {
                     Err(detail) => return Ok(Err(detail)),
                 };
                 known = self.known(facts, &tag);
-                done = matches!(state, CandidateState::Confirmed { .. }) && !self.is_too_young(facts, &tag);
+                done = match &state {
+                    CandidateState::Confirmed { digest } => {
+                        !self.is_too_young(facts, &tag) && self.is_last_word(facts, &tag, digest)
+                    }
+                    _ => false,
+                };
             }
             facts.candidates.push(Candidate { tag, known, state });
         }
         Ok(Ok(()))
+    }
+
+    /// Whether nothing lower need be looked at: people may have skipped just this version; what they refused stops what is
+    /// below it, too.
+    fn is_last_word(&self, facts: &ImageFacts, tag: &Tag, digest: &Digest) -> bool {
+        let hold = refused(&self.skips, facts, (tag, Some(digest)), self.engine.now());
+        hold.is_none_or(|hold| matches!(hold.wish, Wish::Refuse { .. }))
     }
 
     /// What an answer means for this image.
@@ -358,7 +378,7 @@ impl Inquiry<'_> {
     }
 
     /// Whether nothing needs to be asked unless something better is known.
-    fn is_settled(&self, facts: &ImageFacts) -> bool {
+    pub(super) fn is_settled(&self, facts: &ImageFacts) -> bool {
         self.is_ordered(facts) && facts.references.iter().all(|reference| reference.is_written_as(facts.pin))
     }
 
@@ -375,7 +395,7 @@ impl Inquiry<'_> {
         })
     }
 
-    fn is_above_current(&self, facts: &ImageFacts, tag: &Tag) -> bool {
+    pub(super) fn is_above_current(&self, facts: &ImageFacts, tag: &Tag) -> bool {
         let place = |tag: &Tag| self.known(facts, tag);
         let compare = |current: &Tag| facts.selection.compare((tag, &place(tag)), (current, &place(current)));
         let orders: Vec<Option<Ordering>> = current(facts).map(compare).collect();

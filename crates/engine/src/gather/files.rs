@@ -12,7 +12,7 @@ use std::{
 use tagboat_manifest::Claim;
 use tagboat_model::{BranchKey, CommitId, EnvironmentName, ImageName, Reference, Uneditable};
 use tagboat_ports::{BlobId, FileEntry, RememberedFile};
-use tagboat_promotion::{Environment, ImageEntry, Overlap, assign};
+use tagboat_promotion::{Environment, ImageEntry, Overlap, assign, expand};
 use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, claims};
 
 use crate::{
@@ -66,6 +66,11 @@ impl BranchFiles {
         &self.governing.settings
     }
 
+    /// The same, to be kept.
+    pub(crate) fn governing(&self) -> Arc<Governing> {
+        Arc::clone(&self.governing)
+    }
+
     /// The files that name `entry` in an environment, with what they say.
     fn naming<'a>(
         &'a self,
@@ -73,11 +78,32 @@ impl BranchFiles {
         entry: &'a ImageEntry,
     ) -> impl Iterator<Item = (&'a str, &'a Reading)> {
         let paths: BTreeSet<&String> = entry.names().filter_map(|name| self.by_image.get(name)).flatten().collect();
-        let files = paths.into_iter().filter_map(|path| Some((path.as_str(), self.seen.get(path)?)));
+        let within = |path: &&String| {
+            entry
+                .folder
+                .as_ref()
+                .is_none_or(|folder| path.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/')))
+        };
+        let files = paths.into_iter().filter(within);
+        let files = files.filter_map(|path| Some((path.as_str(), self.seen.get(path)?)));
         files.flat_map(move |(path, all)| {
             let here = all.iter().filter(move |file| file.environment == *environment);
             here.map(move |file| (path, &file.reading))
         })
+    }
+
+    /// The image entries, those of patterns included: one for each image that a file names.
+    pub(super) fn entries(&self) -> Vec<ImageEntry> {
+        let settings = self.settings();
+        if settings.patterns.is_empty() {
+            return settings.images.clone();
+        }
+        // What an environment calls an image at a registry of its own is no image beside it.
+        let overrides = settings.environments.iter().flat_map(|environment| environment.overrides.values());
+        let elsewhere: BTreeSet<&ImageName> = overrides.filter_map(|other| other.repository.as_ref()).collect();
+        let named = self.by_image.iter().filter(|(_, paths)| !paths.is_empty()).map(|(image, _)| image);
+        let named: BTreeSet<ImageName> = named.filter(|image| !elsewhere.contains(image)).cloned().collect();
+        settings.images.iter().cloned().chain(expand(&settings.patterns, &settings.images, &named)).collect()
     }
 
     pub(super) fn references(&self, environment: &EnvironmentName, entry: &ImageEntry) -> Vec<Reference> {
@@ -242,7 +268,7 @@ async fn move_to(
 }
 
 /// The environments that live on a branch.
-pub(super) fn here<'s>(
+pub(crate) fn here<'s>(
     config: &ConfigRepository,
     key: &BranchKey,
     settings: &'s RepositorySettings,
@@ -299,14 +325,18 @@ async fn read(
     remembered: &HashMap<(BlobId, String), Vec<u8>>,
 ) -> Result<(), ReconcileError> {
     let governing = Arc::clone(&files.governing);
-    let names: BTreeSet<&ImageName> = governing.settings.images.iter().flat_map(ImageEntry::names).collect();
+    let settings = &governing.settings;
+    let mut names: BTreeSet<&ImageName> = settings.images.iter().flat_map(ImageEntry::names).collect();
+    let overrides = settings.environments.iter().flat_map(|environment| environment.overrides.values());
+    names.extend(overrides.filter_map(|other| other.repository.as_ref()));
     let spellings: BTreeSet<String> = names.iter().map(ToString::to_string).collect();
+    let by_pattern = |name: &str| settings.patterns.iter().any(|it| it.pattern.matches(name));
     let mut unknown = Vec::new();
     for wanted in wanted {
         let known = remembered.get(&(wanted.file.blob, kind(&wanted.file.path).to_owned()));
         match known.filter(|_| wanted.claims.is_empty()) {
             None => unknown.push(wanted),
-            Some(bytes) if !names_one_of(bytes, |name| spellings.contains(name)) => {}
+            Some(bytes) if !names_one_of(bytes, |name| spellings.contains(name) || by_pattern(name)) => {}
             Some(bytes) => match Reading::from_bytes(bytes, &wanted.file.path) {
                 Some(reading) => files.see(&wanted.file.path, wanted.seen(reading)),
                 None => unknown.push(wanted),
@@ -321,7 +351,8 @@ async fn read(
             // Nobody writes manifests of this size by hand, so nothing is said of them.
             let Some(bytes) = bytes else { continue };
             if let Some(reading) = look(files, &wanted, &bytes)
-                && (!wanted.claims.is_empty() || reading.names().iter().any(|name| names.contains(name)))
+                && (!wanted.claims.is_empty()
+                    || reading.names().iter().any(|name| names.contains(name) || by_pattern(&name.to_string())))
             {
                 files.see(&wanted.file.path, wanted.seen(reading));
             }

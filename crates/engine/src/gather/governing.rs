@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tagboat_manifest::LARGEST_FILE;
 use tagboat_model::{BranchKey, CommitId, SignatureRule};
-use tagboat_promotion::Verify;
-use tagboat_settings::{REPOSITORY_FILE, RepositorySettings, public_keys, read_repository_file};
+use tagboat_promotion::{PathPattern, Verify};
+use tagboat_settings::{
+    REPOSITORY_FILE, ReadContext, RepositorySettings, includes, public_keys, read_repository_files,
+};
 
 use crate::{ConfigRepository, Engine, ReconcileError};
 
@@ -23,7 +25,8 @@ pub(crate) struct Governing {
     /// The commits in which it stands so; a commit never changes.
     commits: Mutex<Vec<CommitId>>,
     file: Vec<u8>,
-    keys: Vec<(String, Vec<u8>)>,
+    /// Included files, and keys.
+    others: Vec<(String, Vec<u8>)>,
 }
 
 impl Engine {
@@ -41,8 +44,9 @@ impl Engine {
             return Ok(Arc::clone(before));
         }
         let file = one(config, commit, REPOSITORY_FILE, LARGEST_FILE).await?.ok_or_else(missing)?;
-        if let Some(before) = before.filter(|before| before.file == file)
-            && before.has_its_keys(config, commit).await?
+        // An included file may be new, which only a look at the tree tells.
+        if let Some(before) = before.filter(|before| before.file == file && before.settings.included.is_empty())
+            && before.has_its_others(config, commit).await?
         {
             before.note(commit);
             return Ok(before);
@@ -66,13 +70,13 @@ impl Governing {
         commits.push(commit.clone());
     }
 
-    async fn has_its_keys(&self, config: &ConfigRepository, commit: &CommitId) -> Result<bool, ReconcileError> {
-        if self.keys.is_empty() {
+    async fn has_its_others(&self, config: &ConfigRepository, commit: &CommitId) -> Result<bool, ReconcileError> {
+        if self.others.is_empty() {
             return Ok(true);
         }
-        let paths: Vec<String> = self.keys.iter().map(|(path, _)| path.clone()).collect();
-        let now = config.port.read_at(commit, &paths, LARGEST_KEY_FILE).await?;
-        Ok(now.iter().zip(&self.keys).all(|(now, (_, then))| now.as_ref() == Some(then)))
+        let paths: Vec<String> = self.others.iter().map(|(path, _)| path.clone()).collect();
+        let now = config.port.read_at(commit, &paths, LARGEST_FILE).await?;
+        Ok(now.iter().zip(&self.others).all(|(now, (_, then))| now.as_ref() == Some(then)))
     }
 }
 
@@ -86,9 +90,13 @@ async fn one(
 }
 
 async fn understand(config: &ConfigRepository, commit: &CommitId, file: Vec<u8>) -> Result<Governing, ReconcileError> {
-    let mut settings = read_repository_file(REPOSITORY_FILE, &String::from_utf8_lossy(&file))
-        .map_err(ReconcileError::Configuration)?;
-    let mut keys = Vec::new();
+    let text = String::from_utf8_lossy(&file);
+    let included = included(config, commit, &includes(REPOSITORY_FILE, &text)?).await?;
+    let texts: Vec<(String, String)> =
+        included.iter().map(|(path, bytes)| (path.clone(), String::from_utf8_lossy(bytes).into_owned())).collect();
+    let context = ReadContext { agents: config.agents };
+    let mut settings = read_repository_files(REPOSITORY_FILE, &text, &texts, context)?;
+    let mut others = included;
     for verify in settings.verify_mut() {
         if let Verify::KeyFile(path) = verify {
             let path = path.clone();
@@ -96,8 +104,24 @@ async fn understand(config: &ConfigRepository, commit: &CommitId, file: Vec<u8>)
             let bytes = one(config, commit, &path, LARGEST_KEY_FILE).await?.ok_or_else(missing)?;
             let text = std::str::from_utf8(&bytes).ok().and_then(public_keys);
             *verify = Verify::Rule(SignatureRule::Keys { pem: text.ok_or_else(missing)? });
-            keys.push((path, bytes));
+            others.push((path, bytes));
         }
     }
-    Ok(Governing { settings, commits: Mutex::new(vec![commit.clone()]), file, keys })
+    Ok(Governing { settings, commits: Mutex::new(vec![commit.clone()]), file, others })
+}
+
+/// The files that the repository file includes, sorted by path.
+async fn included(
+    config: &ConfigRepository,
+    commit: &CommitId,
+    patterns: &[PathPattern],
+) -> Result<Vec<(String, Vec<u8>)>, ReconcileError> {
+    if patterns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let files = config.port.files(commit).await?.into_iter().map(|file| file.path);
+    let is_meant = |path: &String| path != REPOSITORY_FILE && patterns.iter().any(|pattern| pattern.matches(path));
+    let paths: Vec<String> = files.filter(is_meant).collect();
+    let bytes = config.port.read_at(commit, &paths, LARGEST_FILE).await?;
+    Ok(paths.into_iter().zip(bytes).filter_map(|(path, bytes)| Some((path, bytes?))).collect())
 }

@@ -3,18 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use tagboat_model::{Digest, Duration, ImageName, SignatureRule, Tag, Timestamp};
+use tagboat_model::{Digest, Duration, Hold, ImageName, SignatureRule, Tag, Timestamp};
 use tagboat_policy::{Known, Sight};
 use tagboat_ports::{
     Interest, ManifestDescription, ManifestKind, Observation, ObservedTag, RegistryError, RegistryErrorKind, Step,
     Verification, Work,
 };
-use tagboat_promotion::{ImageEntry, ImageFacts};
+use tagboat_promotion::ImageFacts;
 
-use crate::{
-    Engine, ReconcileError, chain,
-    gather::{announced::Announcements, candidates::lists},
-};
+use crate::{Engine, ReconcileError, chain, gather::announced::Announcements};
 
 /// Requests at once when many tags are read.
 const READ_AT_ONCE: usize = 8;
@@ -46,7 +43,11 @@ pub(super) struct Inquiry<'e> {
     sighted: BTreeMap<ImageName, Option<BTreeMap<Tag, Sight>>>,
     /// By image: what CI announced; nothing before it was asked for.
     pub(super) announced: BTreeMap<ImageName, Announcements>,
-    lists: BTreeMap<ImageName, Result<Vec<Tag>, String>>,
+    /// The holds that take versions out of the choice for the image that is asked about.
+    pub(super) skips: Vec<Hold>,
+    pub(super) lists: BTreeMap<ImageName, Result<Vec<Tag>, String>>,
+    /// What was read ahead, until it is asked for.
+    pub(super) ahead: BTreeMap<(ImageName, Tag), Result<Option<ManifestDescription>, RegistryError>>,
     /// Images that were looked at as a sweep does, and those for which that failed.
     looked_at: BTreeSet<ImageName>,
     missed: BTreeSet<ImageName>,
@@ -87,7 +88,9 @@ impl<'e> Inquiry<'e> {
             observed: BTreeMap::new(),
             sighted: BTreeMap::new(),
             announced: BTreeMap::new(),
+            skips: Vec::new(),
             lists: BTreeMap::new(),
+            ahead: BTreeMap::new(),
             looked_at: BTreeSet::new(),
             missed: BTreeSet::new(),
             answers,
@@ -130,7 +133,7 @@ impl<'e> Inquiry<'e> {
         self.not_due.contains(image)
     }
 
-    fn is_looked_at(&self, image: &ImageName) -> bool {
+    pub(super) fn is_looked_at(&self, image: &ImageName) -> bool {
         self.sweeping || self.unlisted.contains(image) || self.due.contains(image)
     }
 
@@ -169,22 +172,6 @@ impl<'e> Inquiry<'e> {
         Known { sight, created, changed, announced: self.announced_place(facts, tag) }
     }
 
-    /// List many images at once that will be listed anyway. Each entry comes with whether nothing refers to it.
-    pub(super) async fn list_ahead<'a>(&mut self, entries: impl Iterator<Item = (&'a ImageEntry, bool)>) {
-        let wanted =
-            entries.filter(|(entry, unused)| !unused && lists(&entry.selection) && self.is_looked_at(&entry.image));
-        let images: BTreeSet<ImageName> = wanted.map(|(entry, _)| entry.image.clone()).collect();
-        let registry = &self.engine.ports.registry;
-        let ask = async |image: ImageName| {
-            let tags = registry.tags(&image).await;
-            (image, tags)
-        };
-        for (image, tags) in join_all(images.into_iter().map(ask)).await {
-            let tags = tags.map_err(|error| self.note(error));
-            self.lists.insert(image, tags);
-        }
-    }
-
     /// Let go of what was read of these images; what was learned is kept.
     pub(super) fn forget<'a>(&mut self, images: impl Iterator<Item = &'a ImageName>) {
         for image in images {
@@ -192,6 +179,7 @@ impl<'e> Inquiry<'e> {
             self.sighted.remove(image);
             self.observed.remove(image);
             self.announced.remove(image);
+            self.ahead.retain(|(read, _), _| read != image);
         }
     }
 
@@ -274,7 +262,10 @@ impl<'e> Inquiry<'e> {
                 Some(_) => {}
             }
         }
-        let manifest = registry.describe(image, tag).await?;
+        let manifest = match self.ahead.remove(&(image.clone(), tag.clone())) {
+            Some(answer) => answer?,
+            None => registry.describe(image, tag).await?,
+        };
         if let Some(manifest) = &manifest {
             self.learn(image, tag, manifest);
         }
@@ -348,7 +339,7 @@ impl<'e> Inquiry<'e> {
 
     /// Keep the first outage, return the words. What is wrong with one repository is a reason of its own and
     /// nothing to try again for.
-    fn note(&mut self, error: RegistryError) -> String {
+    pub(super) fn note(&mut self, error: RegistryError) -> String {
         let words = chain(&error);
         tracing::warn!(branch = %self.work.key, error = %words, "the registry could not be asked");
         if error.kind == RegistryErrorKind::Outage {
@@ -358,6 +349,10 @@ impl<'e> Inquiry<'e> {
             self.unavailable.get_or_insert(error);
         }
         words
+    }
+
+    pub(super) fn is_down(&self, image: &ImageName) -> bool {
+        self.down.contains_key(image.registry())
     }
 
     /// The tags that references without one are known to run, by their digests.
@@ -399,21 +394,21 @@ impl<'e> Inquiry<'e> {
 }
 
 /// What became of looking at everything.
-pub(super) struct Looked {
+pub(crate) struct Looked {
     /// What was read.
-    pub(super) learned: Vec<Observation>,
+    pub(crate) learned: Vec<Observation>,
     /// What registries answered.
-    pub(super) answers: Answers,
+    pub(crate) answers: Answers,
     /// Images that were looked at completely.
-    pub(super) listed: Vec<ImageName>,
+    pub(crate) listed: Vec<ImageName>,
     /// Images that were to be, and could not.
-    pub(super) missed: Vec<ImageName>,
+    pub(crate) missed: Vec<ImageName>,
     /// The first registry that could not be asked.
-    pub(super) unavailable: Option<RegistryError>,
+    pub(crate) unavailable: Option<RegistryError>,
     /// Images of which a version waits for something, with when to look again.
-    pub(super) waiting: Vec<(ImageName, Timestamp)>,
+    pub(crate) waiting: Vec<(ImageName, Timestamp)>,
     /// Whether one was to be looked at again by now.
-    pub(super) was_due: bool,
+    pub(crate) was_due: bool,
 }
 
 /// Whether it matters when tags appeared.

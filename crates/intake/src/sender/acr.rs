@@ -88,7 +88,8 @@ mod tests {
             "request": {"host": "Acme.azurecr.io:443"}}"#;
         for (configured, events) in [(None, 1), (Some("acme.azurecr.io"), 1), (Some("other.azurecr.io"), 0)] {
             let headers = Headers::default();
-            let context = Context { headers: &headers, registry: configured, repository: None, claims: None };
+            let context =
+                Context { headers: &headers, registry: configured, repository: None, claims: None, is_app: false };
             let read = read(&context, body).unwrap();
             assert_eq!(read.id.as_deref(), Some("1"));
             assert_eq!(read.events.len(), events, "{configured:?}");

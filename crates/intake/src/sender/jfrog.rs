@@ -104,7 +104,7 @@ mod tests {
             (Some(""), "acme.jfrog.example/acme/web"),
         ] {
             let (headers, registry) = (Headers::default(), Some("acme.jfrog.example"));
-            let context = Context { headers: &headers, registry, repository: configured, claims: None };
+            let context = Context { headers: &headers, registry, repository: configured, claims: None, is_app: false };
             let read = read(&context, body).unwrap();
             let [Event::ImagePushed(pushed)] = read.events.as_slice() else { panic!("{:?}", read.events) };
             assert_eq!(pushed.image.to_string(), image, "{configured:?}");

@@ -68,7 +68,8 @@ mod tests {
         let body = br#"{"docker_url": "Quay.example/acme/web", "updated_tags": ["1.5.0"]}"#;
         for (configured, events) in [(None, 1), (Some("quay.example"), 1), (Some("other.example"), 0)] {
             let headers = Headers::default();
-            let context = Context { headers: &headers, registry: configured, repository: None, claims: None };
+            let context =
+                Context { headers: &headers, registry: configured, repository: None, claims: None, is_app: false };
             let read = read(&context, body).unwrap();
             assert_eq!(read.events.len(), events, "{configured:?}");
             let is_other = |reason: &Ignored| matches!(reason, Ignored::OtherRegistry { .. });

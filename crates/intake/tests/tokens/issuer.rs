@@ -13,7 +13,8 @@ use aws_lc_rs::{
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use tagboat_intake::{
-    Accepted, ClaimRule, Credential, Denied, Headers, Keys, Kind, Provider, Receiver, Request, TokenRule, receive,
+    Accepted, ClaimRule, Credential, Denied, Headers, Keys, Kind, Provider, Receiver, Request, Tenancy, TokenRule,
+    receive,
 };
 use tagboat_model::{KeySource, Timestamp};
 
@@ -210,6 +211,7 @@ pub(crate) fn ask(rule: &TokenRule, keys: &Keys, headers: &Headers) -> Result<Ac
         credentials: vec![Credential::Identity(Box::new(rule.clone()))],
         registry: None,
         repository: None,
+        tenancy: Tenancy::Fixed,
         images: vec!["ghcr.io/acme/*".parse().unwrap()],
     };
     let body = br#"{"image":"ghcr.io/acme/web","tag":"1.5.0"}"#;

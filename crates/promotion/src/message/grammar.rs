@@ -17,7 +17,7 @@ use minijinja::{
     syntax::SyntaxConfig,
 };
 
-use super::template::{TemplateError, VARIABLES};
+use super::template::TemplateError;
 
 /// In bytes.
 const LONGEST_TEMPLATE: usize = 4096;
@@ -48,8 +48,8 @@ const FILTERS: [&str; 17] = [
 const TESTS: [&str; 10] =
     ["defined", "endingwith", "eq", "even", "in", "ne", "none", "odd", "startingwith", "undefined"];
 
-/// Find what a template must not be made of.
-pub(super) fn check(source: &str) -> Result<(), TemplateError> {
+/// Find what a template that can use `variables` must not be made of.
+pub(super) fn check(source: &str, variables: &'static [&'static str]) -> Result<(), TemplateError> {
     if source.trim().is_empty() {
         return Err(TemplateError::new(None, "it is empty; leave it out for the built-in text"));
     }
@@ -58,7 +58,7 @@ pub(super) fn check(source: &str) -> Result<(), TemplateError> {
     }
     check_length_of_tags(source)?;
     let root = parse(source, "message", SyntaxConfig::default()).map_err(|error| TemplateError::of(&error))?;
-    Check { assigned: BTreeSet::new(), nested: 0 }.statement(&root)
+    Check { variables, assigned: BTreeSet::new(), nested: 0 }.statement(&root)
 }
 
 fn check_length_of_tags(source: &str) -> Result<(), TemplateError> {
@@ -86,6 +86,8 @@ fn no_statement(span: Span, name: &str) -> Result<(), TemplateError> {
 }
 
 struct Check<'s> {
+    /// The names that a template can use.
+    variables: &'static [&'static str],
     /// The names that the template itself gave, so far.
     assigned: BTreeSet<&'s str>,
     /// In how many statements it is.
@@ -210,10 +212,10 @@ impl<'s> Check<'s> {
     }
 
     fn variable(&self, name: &str, span: Span) -> Result<(), TemplateError> {
-        if VARIABLES.contains(&name) || self.assigned.contains(name) || name == "loop" {
+        if self.variables.contains(&name) || self.assigned.contains(name) || name == "loop" {
             return Ok(());
         }
-        Err(wrong(span, format!("`{name}` is not a variable (there are: {})", VARIABLES.join(", "))))
+        Err(wrong(span, format!("`{name}` is not a variable (there are: {})", self.variables.join(", "))))
     }
 }
 

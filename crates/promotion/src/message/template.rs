@@ -9,6 +9,7 @@ use minijinja::{AutoEscape, Environment, ErrorKind, UndefinedBehavior, Value};
 use tagboat_model::shown;
 
 use super::{CommitWords, clean, grammar};
+use crate::pull::text::markdown::plain_sentence;
 
 /// The names a template can use. `current` and `files` are lists, the others texts, empty where something is not known.
 pub(super) const VARIABLES: [&str; 11] = [
@@ -84,7 +85,7 @@ impl MessageTemplate {
     /// # Errors
     /// The first mistake.
     pub fn parse(source: &str) -> Result<Self, TemplateError> {
-        grammar::check(source)?;
+        grammar::check(source, &VARIABLES)?;
         let template = Self { source: source.to_owned() };
         let (all, few) = (template.render(sample(true))?, template.render(sample(false))?);
         if clean::lines(&all).is_empty() && clean::lines(&few).is_empty() {
@@ -103,17 +104,21 @@ impl MessageTemplate {
     }
 
     fn render(&self, values: Value) -> Result<String, TemplateError> {
-        let mut environment = Environment::new();
-        environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_undefined_behavior(UndefinedBehavior::Strict);
-        environment.set_fuel(Some(FUEL));
-        let text = environment.render_str(&self.source, values).map_err(|error| TemplateError::of(&error))?;
-        if text.len() > LARGEST_MESSAGE {
-            let message = format!("more than {LARGEST_MESSAGE} bytes come out of it; loop over less");
-            return Err(TemplateError::new(None, message));
-        }
-        Ok(text)
+        run(&self.source, values, LARGEST_MESSAGE)
     }
+}
+
+/// What comes out of a template, at most `largest` bytes.
+pub(super) fn run(source: &str, values: Value, largest: usize) -> Result<String, TemplateError> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::None);
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_fuel(Some(FUEL));
+    let text = environment.render_str(source, values).map_err(|error| TemplateError::of(&error))?;
+    if text.len() > largest {
+        return Err(TemplateError::new(None, format!("more than {largest} bytes come out of it; loop over less")));
+    }
+    Ok(text)
 }
 
 /// The values of [`VARIABLES`].
@@ -129,7 +134,7 @@ fn values(words: &CommitWords<'_>) -> Value {
         ("digest", text(digest)),
         ("current", Value::from_iter(current)),
         ("files", Value::from_iter(files.iter().copied())),
-        ("reason", text(because)),
+        ("reason", Value::from(because.map(|reason| plain_sentence(&reason.to_string())).unwrap_or_default())),
         ("decision", text(decision)),
     ])
 }

@@ -2,7 +2,7 @@
 //! connections serve fetch and push alike.
 //!
 //! Every request has its length, none is redirected (a redirect could carry the credential to another host), and none is
-//! repeated. Speaks no Git: gix does that on top.
+//! repeated, but the first of an exchange with another password where there is one. Speaks no Git: gix does that on top.
 
 use std::{
     io::{self, BufRead, Read, Write},
@@ -20,7 +20,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 use tokio::runtime::Handle;
 
-use crate::{Failure, settings::HttpSettings};
+use crate::{
+    Failure,
+    settings::{HttpSettings, Password},
+};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(20);
 /// Between two signs of life. A push that runs a slow hook is silent until it ends.
@@ -84,25 +87,48 @@ impl Status {
     }
 }
 
+/// Who asks.
+pub(crate) struct Credentials {
+    username: String,
+    password: Password,
+    /// The password that is sent.
+    now: SecretString,
+}
+
+impl Credentials {
+    pub(crate) fn new(username: &str, password: &Password, now: SecretString) -> Self {
+        Self { username: username.to_owned(), password: password.clone(), now }
+    }
+
+    fn header(&self) -> Option<HeaderValue> {
+        let pair = STANDARD.encode(format!("{}:{}", self.username, self.now.expose_secret()));
+        let mut value = HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
+        value.set_sensitive(true);
+        Some(value)
+    }
+}
+
 /// The HTTP side of one exchange.
 pub(crate) struct Requests {
     client: Client,
     runtime: Handle,
-    authorization: Option<HeaderValue>,
+    credentials: Option<Credentials>,
 }
 
 impl Requests {
     /// `credentials` are sent with every request. To be called where a runtime is, on a thread that may block.
-    pub(crate) fn new(client: Client, credentials: Option<(&str, &SecretString)>) -> Result<Self, Failure> {
+    pub(crate) fn new(client: Client, credentials: Option<Credentials>) -> Result<Self, Failure> {
         let runtime =
             Handle::try_current().map_err(|error| Failure::permanent("no runtime is there").because(error))?;
-        let basic = |(user, password): (&str, &SecretString)| {
-            let pair = STANDARD.encode(format!("{user}:{}", password.expose_secret()));
-            let mut value = HeaderValue::from_str(&format!("Basic {pair}")).ok()?;
-            value.set_sensitive(true);
-            Some(value)
-        };
-        Ok(Self { client, runtime, authorization: credentials.and_then(basic) })
+        Ok(Self { client, runtime, credentials })
+    }
+
+    /// Take another password, now that this one is refused: a token may end before its time. Returns whether there is one.
+    fn renew(&mut self) -> bool {
+        let Some(credentials) = &mut self.credentials else { return false };
+        let Some(other) = credentials.password.instead_of(&credentials.now) else { return false };
+        credentials.now = other;
+        true
     }
 
     fn request(&self, method: Method, url: &str, headers: impl IntoIterator<Item = impl AsRef<str>>) -> RequestBuilder {
@@ -115,8 +141,8 @@ impl Requests {
             }
         }
         request = request.header(USER_AGENT, concat!("tagboat/", env!("CARGO_PKG_VERSION")));
-        match &self.authorization {
-            Some(value) => request.header(AUTHORIZATION, value.clone()),
+        match self.credentials.as_ref().and_then(Credentials::header) {
+            Some(value) => request.header(AUTHORIZATION, value),
             None => request,
         }
     }
@@ -337,8 +363,16 @@ impl Http for Requests {
         _base_url: &str,
         headers: impl IntoIterator<Item = impl AsRef<str>>,
     ) -> gix::Result<GetResponse<Self::Headers, Self::ResponseBody>> {
-        let request = self.request(Method::GET, url, headers);
-        let (headers, body) = send(&self.runtime, request, LONGEST_ADVERTISEMENT).map_err(gix::Error::from_error)?;
+        let headers: Vec<String> = headers.into_iter().map(|header| header.as_ref().to_owned()).collect();
+        let asking = |requests: &Self| {
+            send(&requests.runtime, requests.request(Method::GET, url, &headers), LONGEST_ADVERTISEMENT)
+        };
+        let mut answer = asking(self);
+        // How `send` reports an answer of 401.
+        if answer.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied) && self.renew() {
+            answer = asking(self);
+        }
+        let (headers, body) = answer.map_err(gix::Error::from_error)?;
         Ok(GetResponse { headers: Later::now(headers), body: Later::now(body) })
     }
 

@@ -9,7 +9,7 @@ use gix::protocol::transport::{Protocol, Service, client::blocking_io::Transport
 use gix_transport::client::blocking_io::http::connect_http;
 
 pub(crate) use http::client;
-pub(crate) use program::{bare, run_to_end};
+pub(crate) use program::{Ended, bare, run_to_end};
 
 use crate::{Access, Failure, Inner, link::program::Program};
 
@@ -80,8 +80,8 @@ fn over_http(inner: &Inner, url: gix::Url) -> Result<Link, Failure> {
                     "credentials would travel over http:// in clear; use https:// or set `insecure: true`",
                 ));
             }
-            let password = password.now().map_err(Failure::permanent)?;
-            http::Requests::new(client, Some((username, &password)))?
+            let now = password.now().map_err(Failure::permanent)?;
+            http::Requests::new(client, Some(http::Credentials::new(username, password, now)))?
         }
         _ => http::Requests::new(client, None)?,
     };

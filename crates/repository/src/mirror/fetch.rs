@@ -22,9 +22,9 @@ use gix::{
     },
     remote::fetch::{Shallow, Tags},
 };
-use tagboat_model::{BranchName, CommitId};
+use tagboat_model::CommitId;
 
-use super::{commit_id, damaged, full_name, history::DEEPEST_HISTORY};
+use super::{commit_id, damaged, history::DEEPEST_HISTORY};
 use crate::{
     Failure, Inner,
     link::{Link, is_cut_off, unreachable},
@@ -44,13 +44,18 @@ const HISTORY_WITH_FILES: u32 = 50;
 /// Marks a mirror in which large blobs are missing on purpose.
 const FILTERED: &str = "tagboat-filtered";
 
-/// Read the head of a branch and make its objects available.
-pub(crate) fn head(inner: &Inner, branch: &BranchName) -> Result<Option<CommitId>, Failure> {
+/// Read where a ref is, and make its objects available.
+pub(crate) fn head(inner: &Inner, name: &str) -> Result<Option<CommitId>, Failure> {
+    first_head(inner, &[name]).map(|found| found.map(|(_, head)| head))
+}
+
+/// The first of several refs that there is, with its name.
+pub(crate) fn first_head<'n>(inner: &Inner, names: &[&'n str]) -> Result<Option<(&'n str, CommitId)>, Failure> {
     let generation = inner.mirror.generation();
     if inner.mirror.is_in_pieces() {
         anew(inner, generation)?;
     }
-    plain_head(inner, branch)
+    plain_head(inner, names)
 }
 
 /// Throw the mirror away and fetch what it held, unless somebody did so since `generation`.
@@ -60,77 +65,75 @@ pub(crate) fn anew(inner: &Inner, generation: u64) -> Result<(), Failure> {
     if inner.mirror.generation() != generation {
         return Ok(());
     }
-    let branches = {
+    let names = {
         let _writing = inner.mirror.writing();
         inner.mirror.discard()?
     };
-    branches.iter().try_for_each(|branch| plain_head(inner, branch).map(|_| ()))
+    names.iter().try_for_each(|name| plain_head(inner, &[name.as_str()]).map(|_| ()))
 }
 
-fn plain_head(inner: &Inner, branch: &BranchName) -> Result<Option<CommitId>, Failure> {
+fn plain_head<'n>(inner: &Inner, names: &[&'n str]) -> Result<Option<(&'n str, CommitId)>, Failure> {
     let mut link = Link::open(inner, Service::UploadPack)?;
-    let result = read_head(inner, &mut link, branch);
+    let result = read_head(inner, &mut link, names);
     result.map_err(|failure| link.explain(failure))
 }
 
-fn read_head(inner: &Inner, link: &mut Link, branch: &BranchName) -> Result<Option<CommitId>, Failure> {
+fn read_head<'n>(inner: &Inner, link: &mut Link, names: &[&'n str]) -> Result<Option<(&'n str, CommitId)>, Failure> {
     let mut handshake = shake_hands(link)?;
-    let name = full_name(branch);
     let refs = match handshake.refs.take() {
         // Protocol 0 and 1 advertise everything at once.
         Some(refs) => refs,
         None => {
             let mut prefixes = gix::protocol::ls_refs::RefPrefixes::new();
-            prefixes.extend([BString::from(name.as_str())]);
+            prefixes.extend(names.iter().map(|name| BString::from(*name)));
             let transport = &mut *link.transport;
             gix::protocol::LsRefsCommand::new(Some(prefixes), &handshake.capabilities, agent())
                 .invoke_blocking(transport, &mut Discard, false)
                 .map_err(unreachable)?
         }
     };
-    let direct = |reference: &Ref| match reference {
-        Ref::Direct { full_ref_name, object } if *full_ref_name == name => Some(*object),
-        _ => None,
-    };
-    match refs.iter().find_map(direct) {
-        Some(head) => {
-            obtain(inner, link, &mut handshake, branch, head)?;
-            commit_id(head).map(Some)
+    for name in names.iter().copied() {
+        let direct = |reference: &Ref| match reference {
+            Ref::Direct { full_ref_name, object } if *full_ref_name == name => Some(*object),
+            _ => None,
+        };
+        if let Some(head) = refs.iter().find_map(direct) {
+            obtain(inner, link, &mut handshake, name, head)?;
+            return commit_id(head).map(|head| Some((name, head)));
         }
-        None => {
-            let _writing = inner.mirror.writing();
-            inner.mirror.set_head(branch, None).map(|()| None)
-        }
+        let _writing = inner.mirror.writing();
+        inner.mirror.set_head(name, None)?;
     }
+    Ok(None)
 }
 
 /// Read the head of a branch from the side that takes pushes, and keep the connection for the push. One request, and
 /// none of the copies that some forges answer fetches from.
-pub(crate) fn head_to_push(inner: &Inner, branch: &BranchName) -> Result<Option<CommitId>, Failure> {
+pub(crate) fn head_to_push(inner: &Inner, name: &str) -> Result<Option<CommitId>, Failure> {
     if inner.push_with != crate::PushWith::BuiltIn {
-        return head(inner, branch);
+        return head(inner, name);
     }
     let mut link = Link::open(inner, Service::ReceivePack)?;
     let advertised = match send_pack::advertised(&mut *link.transport).map_err(|failure| link.explain(failure)) {
         Ok(advertised) => advertised,
         // Whoever may not push may still look; the push would say so.
-        Err(failure) if failure.is_permanent() => return head(inner, branch),
+        Err(failure) if failure.is_permanent() => return head(inner, name),
         Err(failure) => return Err(failure),
     };
-    let Some(head) = advertised.refs.get(&full_name(branch)).copied() else {
+    let Some(head) = advertised.refs.get(name).copied() else {
         let _writing = inner.mirror.writing();
-        return inner.mirror.set_head(branch, None).map(|()| None);
+        return inner.mirror.set_head(name, None).map(|()| None);
     };
     let head = if inner.mirror.repository()?.has_object(head) {
         let _writing = inner.mirror.writing();
-        inner.mirror.set_head(branch, Some(head))?;
+        inner.mirror.set_head(name, Some(head))?;
         Some(commit_id(head)?)
     } else {
         // Whoever moved the branch may have moved it on meanwhile: what is read last is the newest.
-        plain_head(inner, branch)?
+        plain_head(inner, &[name])?.map(|(_, head)| head)
     };
     let mut prepared = inner.prepared.lock().unwrap_or_else(PoisonError::into_inner);
-    prepared.insert(branch.clone(), Prepared::new(link, advertised));
+    prepared.insert(name.to_owned(), Prepared::new(link, advertised));
     Ok(head)
 }
 
@@ -149,26 +152,26 @@ fn agent() -> (&'static str, Option<String>) {
     ("agent", Some(concat!("tagboat/", env!("CARGO_PKG_VERSION")).to_owned()))
 }
 
-/// Fetch a commit that is not here, and write down that the branch is there.
+/// Fetch a commit that is not here, and write down that the ref is there.
 fn obtain(
     inner: &Inner,
     link: &mut Link,
     handshake: &mut Handshake,
-    branch: &BranchName,
+    name: &str,
     head: ObjectId,
 ) -> Result<(), Failure> {
     let _writing = inner.mirror.writing();
     let repository = inner.mirror.repository()?;
     if !repository.has_object(head) {
         let known = local_heads(&repository);
-        let new_branch = repository.try_find_reference(full_name(branch).as_str()).map_err(damaged)?.is_none();
-        let depth = if new_branch { NonZeroU32::new(1) } else { None };
-        let wanted = Wanted { id: head, known, filter: Some(FILTER), filtered: false };
+        let is_new = repository.try_find_reference(name).map_err(damaged)?.is_none();
+        let depth = if is_new { NonZeroU32::new(1) } else { None };
+        let wanted = Wanted { ids: vec![head], known, filter: Some(FILTER), filtered: false };
         if fetch_into(&repository, link, handshake, wanted, depth, WHOLE)? {
             std::fs::write(inner.mirror.folder().join(FILTERED), "").map_err(damaged)?;
         }
     }
-    inner.mirror.set_head(branch, Some(head))
+    inner.mirror.set_head(name, Some(head))
 }
 
 /// The heads fetched before: what the server need not send again. Of what was lost it must not believe that it is here.
@@ -193,7 +196,7 @@ pub(super) fn on_demand(inner: &Inner, repository: &gix::Repository, ids: &[Obje
         let _writing = inner.mirror.writing();
         let mut link = Link::open(inner, Service::UploadPack)?;
         let mut handshake = shake_hands(&mut link).map_err(|failure| link.explain(failure))?;
-        let wanted = Wanted { id, known: Vec::new(), filter: None, filtered: false };
+        let wanted = Wanted { ids: vec![id], known: Vec::new(), filter: None, filtered: false };
         match fetch_into(repository, &mut link, &mut handshake, wanted, None, ON_DEMAND) {
             Ok(_) => {}
             Err(failure) if failure.is_outage() => return Err(failure),
@@ -208,11 +211,11 @@ pub(super) fn on_demand(inner: &Inner, repository: &gix::Repository, ids: &[Obje
 }
 
 /// Fetch only commits into a repository of their own; where the server cannot leave out files, fewer of them.
-pub(super) fn commits_alone(inner: &Inner, repository: &gix::Repository, head: ObjectId) -> Result<(), Failure> {
+pub(super) fn commits_alone(inner: &Inner, repository: &gix::Repository, heads: &[ObjectId]) -> Result<(), Failure> {
     let mut link = Link::open(inner, Service::UploadPack)?;
     let mut handshake = shake_hands(&mut link).map_err(|failure| link.explain(failure))?;
     let depth = if can_filter(&handshake) { DEEPEST_HISTORY } else { HISTORY_WITH_FILES };
-    let wanted = Wanted { id: head, known: Vec::new(), filter: Some("tree:0"), filtered: false };
+    let wanted = Wanted { ids: heads.to_vec(), known: Vec::new(), filter: Some("tree:0"), filtered: false };
     fetch_into(repository, &mut link, &mut handshake, wanted, NonZeroU32::new(depth), WHOLE).map(|_| ())
 }
 
@@ -252,7 +255,7 @@ fn fetch_into(
     if !repository.path().join("HEAD").exists() || !packs.is_dir() {
         return Err(damaged(std::io::Error::other("the folder is gone")));
     }
-    let id = wanted.id;
+    let ids = wanted.ids.clone();
     let shallow = depth.map_or(Shallow::NoChange, Shallow::DepthAtRemote);
     let mut transport: &mut (dyn Transport + Send) = &mut *link.transport;
     let unpacking = Cell::new(false);
@@ -279,7 +282,7 @@ fn fetch_into(
             Err(damaged(error))
         }
         Err(error) => Err(link.explain(unreachable(error))),
-        Ok(_) if repository.has_object(id) => Ok(wanted.filtered),
+        Ok(_) if ids.iter().all(|id| repository.has_object(id)) => Ok(wanted.filtered),
         // It believes that more is here than there is.
         Ok(_) if !wanted.known.is_empty() => Err(damaged(std::io::Error::other("objects are missing"))),
         Ok(_) => Err(Failure::temporary("the server did not send what it was asked for")),
@@ -312,9 +315,9 @@ fn store_pack(
     Ok(true)
 }
 
-/// Asks for one object in one round.
+/// Asks for objects in one round.
 struct Wanted {
-    id: ObjectId,
+    ids: Vec<ObjectId>,
     known: Vec<ObjectId>,
     filter: Option<&'static str>,
     /// Whether the server was asked to leave things out.
@@ -331,7 +334,9 @@ impl fetch::Negotiate for Wanted {
             arguments.filter(filter);
             self.filtered = true;
         }
-        arguments.want(self.id);
+        for id in &self.ids {
+            arguments.want(id);
+        }
         for id in &self.known {
             arguments.have(id);
         }

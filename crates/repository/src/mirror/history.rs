@@ -1,11 +1,12 @@
-//! What happened on a branch between two commits.
+//! What happened on a branch between two commits: which decisions landed, and which commits there are.
 
 use std::collections::{HashSet, VecDeque};
 
 use gix::{ObjectId, bstr::ByteSlice as _};
 use tagboat_model::{CommitId, DecisionId};
+use tagboat_ports::CommitSummary;
 
-use super::{commit_id, fetch, object_id};
+use super::{commit_id, fetch, object_id, summaries};
 use crate::{Failure, Inner};
 
 /// How far back is looked.
@@ -31,13 +32,47 @@ pub(crate) fn landed(
     attribute(&deeper(inner, head, base)?, decisions)
 }
 
+/// The commits on `head` that are not on `base`.
+pub(crate) fn commits_between(
+    inner: &Inner,
+    base: &CommitId,
+    head: &CommitId,
+    most: usize,
+) -> Result<Option<Vec<CommitSummary>>, Failure> {
+    let (base, head) = (object_id(base)?, object_id(head)?);
+    let repository = inner.mirror.repository()?;
+    if !repository.has_object(base) || !repository.has_object(head) {
+        return Ok(None);
+    }
+    if let Some(found) = summaries::between(&repository, base, head, most) {
+        return Ok(Some(found));
+    }
+    match with_older_history(inner, &[head, base], |repository| summaries::between(repository, base, head, most)) {
+        // Servers of protocol 0 give out nothing but the heads that they have now.
+        Err(failure) if !failure.is_outage() && !failure.is_damage() => {
+            tracing::debug!(repository = inner.name, detail = %failure, "the commits between two cannot be told");
+            Ok(None)
+        }
+        result => result,
+    }
+}
+
 fn deeper(inner: &Inner, head: ObjectId, base: ObjectId) -> Result<History, Failure> {
+    with_older_history(inner, &[head], |repository| History::read(repository, head, base))
+}
+
+/// Fetch older commits into a folder of their own, and read them there.
+fn with_older_history<T>(
+    inner: &Inner,
+    heads: &[ObjectId],
+    read: impl FnOnce(&gix::Repository) -> T,
+) -> Result<T, Failure> {
     let failed = |error: std::io::Error| Failure::temporary("there is no room for older history").because(error);
     let folder = tempfile::Builder::new().prefix(FOLDER).tempdir_in(inner.mirror.folder()).map_err(failed)?;
     let repository = gix::init_bare(folder.path())
         .map_err(|error| Failure::temporary("older history cannot be stored").because(error))?;
-    fetch::commits_alone(inner, &repository, head)?;
-    Ok(History::read(&repository, head, base))
+    fetch::commits_alone(inner, &repository, heads)?;
+    Ok(read(&repository))
 }
 
 fn attribute(history: &History, decisions: &[DecisionId]) -> Result<Vec<(DecisionId, CommitId)>, Failure> {
@@ -74,13 +109,17 @@ impl History {
             let Ok(commit) = repository.find_commit(id) else { continue };
             if history.commits.insert(id) {
                 let message = commit.message_raw_sloppy().to_str_lossy();
-                let trailers = message.lines().filter_map(|line| line.strip_prefix("Tagboat-Decision: "));
-                history.trailers.extend(trailers.map(|trailer| (trailer.trim().to_owned(), id)));
+                history.trailers.extend(decisions(&message).map(|decision| (decision.to_owned(), id)));
                 waiting.extend(commit.parent_ids().map(gix::Id::detach));
             }
         }
         history
     }
+}
+
+/// The decisions that a message names.
+pub(super) fn decisions(message: &str) -> impl Iterator<Item = &str> {
+    message.lines().filter_map(|line| line.strip_prefix("Tagboat-Decision: ")).map(str::trim)
 }
 
 /// Whether `commit` is `head` or below it, no further back than `base`.

@@ -5,6 +5,7 @@
 
 mod fetch;
 mod history;
+mod summaries;
 mod tree;
 
 use std::{
@@ -22,11 +23,11 @@ use gix::{
     odb::store::init::Slots,
 };
 use tagboat_model::{BranchName, CommitId};
-use tagboat_ports::BlobId;
+use tagboat_ports::{BlobId, STATE_REF};
 
-pub(crate) use fetch::{head, head_to_push};
-pub(crate) use history::{is_ancestor, landed};
-pub(crate) use tree::{changed_files, editable, files, read_at, read_to_edit};
+pub(crate) use fetch::{first_head, head, head_to_push};
+pub(crate) use history::{commits_between, is_ancestor, landed};
+pub(crate) use tree::{changed_files, editable, files, is_free, read_at, read_to_edit};
 
 use crate::{Failure, Inner, commit::NewObjects};
 
@@ -36,6 +37,11 @@ const MOST_PACKS: u16 = 512;
 const PACKS: usize = 128;
 const LOOSE_OBJECTS: usize = 20_000;
 
+/// Where branches stand among all refs.
+const BRANCHES: &str = "refs/heads/";
+/// The folders of all refs that a mirror holds.
+const BRANCHES_AND_STATE: [&str; 2] = [BRANCHES, "refs/tagboat/"];
+
 /// A size that is not believed without a look.
 const PLAUSIBLE: usize = 64 << 20;
 
@@ -44,8 +50,8 @@ pub(crate) struct Mirror {
     folder: PathBuf,
     /// Opened once; cheap to clone for each thread.
     opened: Mutex<Option<gix::ThreadSafeRepository>>,
-    /// Where branches were when they were read or written last, since this process began.
-    heads: Mutex<BTreeMap<BranchName, ObjectId>>,
+    /// Where refs were when they were read or written last, since this process began, by their full names.
+    heads: Mutex<BTreeMap<String, ObjectId>>,
     /// How often it was made anew, which one does at a time.
     generation: AtomicU64,
     renewing: Mutex<()>,
@@ -92,27 +98,26 @@ impl Mirror {
         self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where a branch was when it was read or written last.
-    pub(crate) fn known_head(&self, branch: &BranchName) -> Result<Option<CommitId>, Failure> {
+    /// Where a ref was when it was read or written last.
+    pub(crate) fn known_head(&self, name: &str) -> Result<Option<CommitId>, Failure> {
         let repository = self.repository()?;
-        let reference = repository.try_find_reference(&full_name(branch)).map_err(damaged)?;
+        let reference = repository.try_find_reference(name).map_err(damaged)?;
         let id = reference.and_then(|reference| reference.try_id().map(gix::Id::detach));
         id.filter(|id| repository.has_object(id)).map(commit_id).transpose()
     }
 
-    /// Write down where a branch is.
-    pub(crate) fn set_head(&self, branch: &BranchName, head: Option<ObjectId>) -> Result<(), Failure> {
+    /// Write down where a ref is.
+    pub(crate) fn set_head(&self, name: &str, head: Option<ObjectId>) -> Result<(), Failure> {
         let repository = self.repository()?;
-        let name = full_name(branch);
         match head {
             Some(head) => {
-                self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(branch.clone(), head);
+                self.heads.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), head);
                 let any = gix::refs::transaction::PreviousValue::Any;
                 repository.reference(name, head, any, "read").map_err(damaged)?;
             }
             None => {
-                self.heads.lock().unwrap_or_else(PoisonError::into_inner).remove(branch);
-                if let Some(reference) = repository.try_find_reference(&name).map_err(damaged)? {
+                self.heads.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
+                if let Some(reference) = repository.try_find_reference(name).map_err(damaged)? {
                     reference.delete().map_err(damaged)?;
                 }
             }
@@ -133,17 +138,17 @@ impl Mirror {
         Ok(())
     }
 
-    /// The branches that it knows, also when it is too damaged to say.
-    fn branches(&self) -> BTreeSet<BranchName> {
-        let mut branches: BTreeSet<BranchName> =
+    /// The refs that it knows, also when it is too damaged to say.
+    fn names(&self) -> BTreeSet<String> {
+        let mut names: BTreeSet<String> =
             self.heads.lock().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
         if let Ok(repository) = self.repository() {
-            branches.extend(heads_on_disk(&repository).filter_map(|(name, _)| name.parse().ok()));
+            names.extend(heads_on_disk(&repository).map(|(name, _)| name).filter(|name| is_kept(name)));
         }
-        branches
+        names
     }
 
-    /// Whether it has to have a commit: a branch is there. Any other may be gone with the mirror that had it.
+    /// Whether it has to have a commit: a ref is there. Any other may be gone with the mirror that had it.
     pub(crate) fn should_have(&self, repository: &gix::Repository, commit: ObjectId) -> bool {
         let heads = self.heads.lock().unwrap_or_else(PoisonError::into_inner);
         heads.values().any(|head| *head == commit) || heads_on_disk(repository).any(|(_, head)| head == commit)
@@ -155,8 +160,8 @@ impl Mirror {
     }
 
     /// Throw it away. Whoever reads it at this moment reads on in what was opened, or finds it damaged and comes here.
-    fn discard(&self) -> Result<BTreeSet<BranchName>, Failure> {
-        let branches = self.branches();
+    fn discard(&self) -> Result<BTreeSet<String>, Failure> {
+        let names = self.names();
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         *opened = None;
         self.generation.fetch_add(1, Ordering::SeqCst);
@@ -166,7 +171,7 @@ impl Mirror {
                 self.folder.display()
             ))
             .because(error)),
-            _ => Ok(branches),
+            _ => Ok(names),
         }
     }
 
@@ -179,13 +184,19 @@ impl Mirror {
     }
 }
 
-/// The branches that can be read, by their short names.
+/// The refs that can be read, by their full names: branches, and where the bot writes things down.
 fn heads_on_disk(repository: &gix::Repository) -> impl Iterator<Item = (String, ObjectId)> {
     let references = repository.references();
-    let heads = references.as_ref().ok().and_then(|references| references.prefixed("refs/heads/").ok());
-    let name = |head: gix::Reference<'_>| Some((head.name().shorten().to_string(), head.try_id()?.detach()));
-    let heads: Vec<_> = heads.into_iter().flatten().filter_map(Result::ok).filter_map(name).collect();
+    let below = |folder: &'static str| references.as_ref().ok().and_then(|references| references.prefixed(folder).ok());
+    let found = BRANCHES_AND_STATE.into_iter().filter_map(below).flatten().filter_map(Result::ok);
+    let name = |head: gix::Reference<'_>| Some((head.name().as_bstr().to_string(), head.try_id()?.detach()));
+    let heads: Vec<_> = found.filter_map(name).collect();
     heads.into_iter()
+}
+
+/// Whether a ref is one that a mirror holds; a damaged one may say anything.
+fn is_kept(name: &str) -> bool {
+    name == STATE_REF || name.strip_prefix(BRANCHES).is_some_and(|branch| branch.parse::<BranchName>().is_ok())
 }
 
 fn open(folder: &Path) -> Result<gix::ThreadSafeRepository, Failure> {
@@ -276,8 +287,9 @@ fn read_one(repository: &gix::Repository, id: ObjectId, largest: usize) -> Resul
     Ok(None)
 }
 
-fn full_name(branch: &BranchName) -> String {
-    format!("refs/heads/{branch}")
+/// A branch among all refs.
+pub(crate) fn full_name(branch: &BranchName) -> String {
+    format!("{BRANCHES}{branch}")
 }
 
 pub(crate) fn object_id(commit: &CommitId) -> Result<ObjectId, Failure> {

@@ -280,3 +280,10 @@ pub(crate) fn editable(
         At::NoFile(why) | At::Unsafe(why) => Err(NotEditable(why)),
     })
 }
+
+/// Whether the root has nothing of this name, however it is written.
+pub(crate) fn is_free(repository: &gix::Repository, root: ObjectId, name: &str) -> Result<bool, Failure> {
+    let folded = fold(name.as_bytes());
+    let entries = entries(repository, root)?;
+    Ok(is_well_formed(&entries) && !entries.iter().any(|(other, ..)| fold(other) == folded))
+}

@@ -67,7 +67,8 @@ pub(crate) async fn push(
     commits: Vec<NewCommit>,
 ) -> Result<PushOutcome, RepositoryError> {
     let change = BranchChange::Append { base: base.parse().unwrap(), commits };
-    repository.push(&Push { updates: vec![BranchUpdate { branch: "main".parse().unwrap(), change }] }).await
+    let update = BranchUpdate { branch: "main".parse().unwrap(), change };
+    repository.push(&Push { updates: vec![update], ..Push::default() }).await
 }
 
 /// The commits of the one branch that was pushed.

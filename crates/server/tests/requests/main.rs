@@ -8,13 +8,15 @@ use axum::{
     body::Body,
     http::{Request, Response},
 };
-use tagboat_intake::{Configured, Kind, Receiver, credentials, sign_standard_webhook};
+use tagboat_intake::{Configured, Kind, Receiver, Tenancy, credentials, sign_standard_webhook};
 use tagboat_model::{BranchKey, Duration, KeySource, Timestamp};
 use tagboat_ports::{Clock, Ids, KeyError, PublishedKeys, Settle, Store as _, Work};
-use tagboat_server::{Access, Counts, Door, Room, Server};
+use tagboat_server::{Access, ConfigRepositoryAddress, Counts, Door, Repositories, Room, Server};
 use tagboat_testkit::simulator::MemoryStore;
 use tower::ServiceExt as _;
 
+mod app;
+mod commands;
 mod description;
 mod told;
 
@@ -63,7 +65,17 @@ fn receiver(name: &str, kind: Kind, secret: &str) -> Receiver {
         kind,
         registry: kind.needs_registry().then(|| "r.example".to_owned()),
         repository: None,
+        tenancy: Tenancy::Fixed,
         images: vec!["r.example/acme/*".parse().unwrap(), "docker.io/acme/*".parse().unwrap()],
+    }
+}
+
+/// The config repository that there is.
+fn repository() -> ConfigRepositoryAddress {
+    ConfigRepositoryAddress {
+        tenant: "default".parse().unwrap(),
+        name: "config".parse().unwrap(),
+        address: "https://git.example/acme/config".to_owned(),
     }
 }
 
@@ -89,7 +101,9 @@ fn server(access: Access) -> (Server, Arc<MemoryStore>) {
         progress: Arc::new(()),
         keys: Arc::new(NoKeys),
         doors: doors(2000, 8000),
-        repositories: Arc::new([]),
+        repositories: Arc::new(Repositories::new(vec![repository()])),
+        bots: Arc::default(),
+        installations_changed: Arc::default(),
         counts: Arc::new(Counts::default()),
         access: Arc::new(access),
         room: Arc::new(Room::new(2000, 8000)),

@@ -10,9 +10,9 @@ use crate::{cli::Output, commands::notify};
 #[command(
     after_help = "How it proves who it is, the first of these: --secret-file, --id-token-file, TAGBOAT_SECRET, TAGBOAT_ID_TOKEN, \
                         the token of the CI in which it runs (GitHub Actions, Buildkite, CircleCI, Azure Pipelines).\n\n\
-                        Exit codes: 0 accepted (with --wait: committed, or nothing to do), 3 ignored (with --wait: or no config \
+                        Exit codes: 0 accepted (with --wait: committed, offered by pull request, or nothing to do), 3 ignored (with --wait: or no config \
                         repository wants it), 4 refused (with --wait: or it cannot be used, or is blocked, so that a person has to \
-                        act), 1 unreachable or out of time, 2 invalid input or no credential."
+                        act), 5 (with --wait) a gate, a hold or a limit stands in between, 1 unreachable or out of time, 2 invalid input or no credential."
 )]
 pub(crate) struct Notify {
     /// The image that was pushed. With its digest the server can tell whether the tag has moved on since.
@@ -46,7 +46,8 @@ pub(crate) struct Notify {
     /// again says nothing new; outside of a CI another one each time].
     #[arg(long, value_name = "TEXT", value_parser = notify::idempotency_key)]
     pub(crate) idempotency_key: Option<String>,
-    /// Wait until every config repository that wants the image has decided, and what is to be changed is committed.
+    /// Wait until every config repository that wants the image has decided, and what is to be changed is committed or offered
+    /// by pull request.
     #[arg(long)]
     pub(crate) wait: bool,
     /// How long all of it may take, tries that fail included.

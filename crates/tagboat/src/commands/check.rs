@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use tagboat_settings::{Problem, REPOSITORY_FILE, read_repository_file, read_server_file};
+use tagboat_settings::{Problem, REPOSITORY_FILE, ReadContext, read_repository_files, read_server_file};
 
 use crate::{
     cli::{Check, Output},
@@ -75,7 +75,8 @@ fn check_server_file(path: &Path) -> Result<Checked, Failure> {
 
 fn check_repository_file(path: &Path) -> Result<Checked, Failure> {
     let (file, text) = read(path)?;
-    let result = read_repository_file(&file, &text).map(|read| {
+    // As a server reads it: there is no receiver yet to which an agent reports rollouts.
+    let result = read_repository_files(&file, &text, &[], ReadContext { agents: false }).map(|read| {
         let environments: Vec<&str> = read.environments.iter().map(|environment| environment.name.as_str()).collect();
         format!("{} images, environments: {}", read.images.len(), environments.join(", "))
     });
@@ -106,5 +107,28 @@ fn show(checked: &[Checked], format: Output) {
         for warning in &checked.warnings {
             output::line(format!("{} {warning}", styled(YELLOW, "warning")));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gate_that_no_server_can_pass_is_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(REPOSITORY_FILE);
+        let check = |gates: &str| {
+            let text = format!(
+                "images:\n  - {{ name: web, image: ghcr.io/acme/web, policy: {{ newest: {{}} }} }}\nenvironments:\n  \
+                 - {{ name: dev, paths: [apps/dev], deliver: commit }}\n  \
+                 - {{ name: prod, paths: [apps/prod], deliver: commit, promoteFrom: dev, gates: {{ {gates} }} }}\n"
+            );
+            std::fs::write(&path, text).unwrap();
+            check_repository_file(&path).unwrap().result.map_err(|problem| problem.message)
+        };
+        assert_eq!(check("soak: 1h").unwrap(), "1 images, environments: dev, prod");
+        let message = check("rollout: healthy").unwrap_err();
+        assert!(message.starts_with("no agent reports rollouts to this server"), "{message}");
     }
 }

@@ -1,9 +1,11 @@
 //! One file per command.
 
+pub(crate) mod acts;
 pub(crate) mod check;
 pub(crate) mod deliveries;
 pub(crate) mod event_parse;
 pub(crate) mod explain;
+pub(crate) mod github_app;
 pub(crate) mod notify;
 pub(crate) mod plan;
 pub(crate) mod policy_test;
@@ -11,8 +13,9 @@ pub(crate) mod receivers;
 pub(crate) mod references;
 pub(crate) mod schema;
 pub(crate) mod serve;
+pub(crate) mod status;
 pub(crate) mod update;
-mod words;
+pub(crate) mod words;
 mod work_tree;
 
 use std::path::Path;

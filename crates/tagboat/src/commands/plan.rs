@@ -25,7 +25,10 @@ use tagboat_store::SqliteStore;
 
 use crate::{
     cli::{self, Output},
-    commands::work_tree::{self, uneditable_in_json, uneditable_in_words},
+    commands::{
+        words,
+        work_tree::{self, uneditable_in_json, uneditable_in_words},
+    },
     exit::{Code, Failure},
     output::{self, BOLD, DIM, GREEN, RED, YELLOW, styled, unified_diff},
     system::SystemClock,
@@ -68,7 +71,7 @@ async fn plan(
     let head = tree.head().map_or_else(|| "0".repeat(40).parse(), Ok).map_err(|error| failed(&error))?;
     let port = Arc::new(Checkout { tree, head, paths: Mutex::default() });
     // A plan makes no commits.
-    let config = ConfigRepository { port, branch: branch.clone(), committer: String::new() };
+    let config = ConfigRepository::new(port, branch.clone(), String::new());
     let repositories = BTreeMap::from([((tenant, repository), config)]);
     let settle = Settle { quiet: Duration::from_seconds(0), at_most: Duration::from_seconds(0) };
     let minute = Duration::from_seconds(60);
@@ -235,20 +238,32 @@ fn about(decision: &Decision) -> Vec<String> {
         Outcome::Update => styled(GREEN, format!("{current} -> {version}")),
         Outcome::Nothing if current.is_empty() => "nothing to do".to_owned(),
         Outcome::Nothing => format!("stays at {current}"),
+        Outcome::Offered => {
+            styled(GREEN, format!("{current} -> {version}, by pull request{}", words::pull_request(decision)))
+        }
+        Outcome::Waiting => styled(YELLOW, format!("{current}, and {version} waits")),
         Outcome::Blocked => styled(RED, "blocked"),
     };
     let mut lines = vec![format!("  {}: {what}", decision.entry)];
     lines.extend(decision.reasons.iter().map(|reason| styled(DIM, format!("    {reason}"))));
+    lines.extend(decision.gates.iter().map(|gate| styled(DIM, format!("    {}", words::gate(gate)))));
     lines
 }
 
 fn summary(plan: &Plan) -> String {
     let of = |outcome: Outcome| plan.decisions.iter().filter(|decision| decision.outcome == outcome).count();
     let (updates, blocked) = (of(Outcome::Update), of(Outcome::Blocked));
+    let (offered, waiting) = (of(Outcome::Offered), of(Outcome::Waiting));
     let count = |number: usize, what: &str| format!("{number} {what}{}", if number == 1 { "" } else { "s" });
     let mut parts = Vec::new();
     if updates > 0 {
         parts.push(format!("{} to make in {}", count(updates, "update"), count(plan.files.len(), "file")));
+    }
+    if offered > 0 {
+        parts.push(format!("{offered} offered"));
+    }
+    if waiting > 0 {
+        parts.push(format!("{waiting} waiting"));
     }
     if blocked > 0 {
         parts.push(format!("{blocked} blocked"));

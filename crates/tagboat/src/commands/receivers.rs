@@ -49,7 +49,10 @@ struct Way {
 pub(crate) fn run(arguments: &Receivers) -> Result<Code, Failure> {
     let file = server_file(&arguments.config)?;
     let base = file.address();
-    let all = file.receivers.iter().map(|receiver| of_file(receiver, &base)).collect::<Result<Vec<_>, _>>()?;
+    let mut all = file.receivers.iter().map(|receiver| of_file(receiver, &base)).collect::<Result<Vec<_>, _>>()?;
+    if let Some(app) = &file.github_app {
+        all.push(shown(&wiring::receivers::of_app(app)?, &[], &base));
+    }
     match arguments.output {
         Output::Json => output::line(json!({ "receivers": all }).to_string()),
         Output::Text if all.is_empty() => output::line("the server file has no receivers"),
@@ -152,13 +155,16 @@ fn in_words(receiver: &Shown) -> Vec<String> {
         add(if index == 0 { "proof" } else { "or" }, &format!("{}: {}", way.scheme, way.words));
     }
     may.iter().for_each(|text| add("trust", text));
-    add("images", &images.join(", "));
+    match images.as_slice() {
+        [] => add("images", "none: it hears of config repositories"),
+        images => add("images", &images.join(", ")),
+    }
     lines
 }
 
 #[cfg(test)]
 mod tests {
-    use tagboat_intake::{Configured, Kind, credentials};
+    use tagboat_intake::{Configured, Kind, Tenancy, credentials};
     use tagboat_model::TenantName;
     use tagboat_settings::ServerFile;
 
@@ -174,6 +180,7 @@ mod tests {
             kind,
             registry: None,
             repository: None,
+            tenancy: Tenancy::Fixed,
             images: vec!["ghcr.io/acme/*".parse().unwrap(), "quay.io/acme/web".parse().unwrap()],
         }
     }

@@ -1,12 +1,18 @@
 //! `tagboat serve`: the server, until SIGTERM or Ctrl-C.
 
-use std::{collections::BTreeMap, io::IsTerminal as _, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io::IsTerminal as _,
+    net::SocketAddr,
+    sync::{Arc, PoisonError},
+    time::Duration,
+};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tagboat_engine::{Engine, chain};
 use tagboat_intake::{Receiver, Scheme};
 use tagboat_model::{ReceiverName, Timestamp};
-use tagboat_ports::Progress;
+use tagboat_ports::{Forge, Progress};
 use tagboat_server::{Door, Server};
 use tagboat_settings::{LimitsFile, ServerFile};
 use tokio::{
@@ -22,7 +28,7 @@ use crate::{
     commands::server_file,
     exit::{Code, Failure},
     progress::LogProgress,
-    wiring::{self, Parts},
+    wiring::{self, Parts, github_app::AppWatch},
 };
 
 /// Reconciles at once. They wait for the network most of the time.
@@ -33,6 +39,8 @@ const LONGEST_STOP: Duration = Duration::from_secs(25);
 /// never asked anything, and which it may keep open for as long as it likes.
 const LONGEST_DRAIN: Duration = Duration::from_secs(3);
 
+/// How long the start waits for GitHub.
+const FIRST_LOOK: Duration = Duration::from_secs(15);
 /// What is old is taken away this often.
 const BETWEEN_PRUNINGS: tagboat_model::Duration = tagboat_model::Duration::from_seconds(300);
 
@@ -102,13 +110,15 @@ pub(crate) struct Running {
 impl Running {
     /// Open, listen and work.
     pub(crate) async fn start(file: &ServerFile, progress: Arc<dyn Progress>) -> Result<Self, Failure> {
-        let Parts { engine, server } = wiring::assemble(file, progress).await?;
+        let Parts { engine, server, app, forges } = wiring::assemble(file, progress).await?;
         let occupied = |error: std::io::Error| Failure::failed(&format!("cannot listen on {}", file.listen), &error);
         let listener = TcpListener::bind(&file.listen).await.map_err(occupied)?;
         let address = listener.local_addr().map_err(occupied)?;
         let database = |error| Failure::failed("the database cannot be written", &error);
         engine.start().await.map_err(database)?;
         let (stop, stopped) = watch::channel(false);
+        learn_who_we_are(&server, forges);
+        watch_app(app, stopped.clone()).await;
         let workers = (0..WORKERS).map(|index| spawn_worker(&engine, index, stopped.clone())).collect();
         spawn_pruner(&server, &file.limits, stopped.clone());
         let doors = Arc::clone(&server.doors);
@@ -133,6 +143,34 @@ impl Running {
             tracing::warn!("work under way was left; it is taken up again after the next start");
         }
     }
+}
+
+/// Ask forges who we are there, so that what we do is not taken for what people do. Who cannot be asked now is not known
+/// until the next start, which costs a look at what we did ourselves.
+fn learn_who_we_are(server: &Server, forges: Vec<Arc<dyn Forge>>) {
+    let bots = Arc::clone(&server.bots);
+    tokio::spawn(async move {
+        for forge in forges {
+            match forge.bot().await {
+                Ok(bot) => drop(bots.write().unwrap_or_else(PoisonError::into_inner).insert(bot.login)),
+                Err(error) => tracing::warn!(error = %chain(&error), "a forge does not say who we are there"),
+            }
+        }
+    });
+}
+
+/// Look at the installations of the App once, then watch over them.
+async fn watch_app(app: Option<AppWatch>, stopped: watch::Receiver<bool>) {
+    let Some(mut app) = app else { return };
+    if tokio::time::timeout(FIRST_LOOK, app.look()).await.is_err() {
+        tracing::warn!("GitHub takes long to say where the App is installed; it is asked again");
+    }
+    tokio::spawn(async move {
+        tokio::select! {
+            () = app.run() => {}
+            () = wait(stopped) => {}
+        }
+    });
 }
 
 fn spawn_worker(engine: &Arc<Engine>, index: usize, stopped: watch::Receiver<bool>) -> JoinHandle<()> {
@@ -174,7 +212,7 @@ async fn wait(mut stopped: watch::Receiver<bool>) {
 mod tests {
     use super::*;
 
-    use tagboat_intake::{Configured, Kind, credentials};
+    use tagboat_intake::{Configured, Kind, Tenancy, credentials};
     use tagboat_model::TenantName;
 
     #[test]
@@ -191,6 +229,7 @@ mod tests {
                 kind,
                 registry: None,
                 repository: None,
+                tenancy: Tenancy::Fixed,
                 images: Vec::new(),
             })
         };

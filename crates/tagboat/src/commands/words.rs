@@ -2,7 +2,9 @@
 //! coloured is for whoever prints them.
 
 use tagboat_intake::{Kind, UNNAMED_REGISTRY};
-use tagboat_model::{Event, ImageName, ImagePushed, RepositoryChange, RepositoryChanged, Trust, is_bidirectional};
+use tagboat_model::{
+    Decision, Event, Gate, ImageName, ImagePushed, Reason, RepositoryChange, RepositoryChanged, Trust, is_bidirectional,
+};
 
 /// A text of somebody else in one line, whole. Control characters and those that turn the direction of writing are
 /// shown by their numbers: with them a text could pass itself off as another.
@@ -67,7 +69,25 @@ pub(super) fn event(event: &Event) -> String {
             text
         }
         Event::RepositoryChanged(change) => changed_in_words(change),
+        Event::InstallationsChanged { account } => {
+            format!("a change of the repositories that {} gives", safe(account))
+        }
     }
+}
+
+/// ` in #12`, for a decision that a pull request carries.
+pub(crate) fn pull_request(decision: &Decision) -> String {
+    let number = decision.reasons.iter().find_map(|reason| match reason {
+        Reason::InPullRequest { number, .. } => Some(*number),
+        _ => None,
+    });
+    number.map(|number| format!(" in #{number}")).unwrap_or_default()
+}
+
+/// `gate soak passed: …`, and `waits: soak …` for one that has not passed.
+pub(crate) fn gate(gate: &Gate) -> String {
+    let before = if gate.is_passed() { "gate" } else { "waits:" };
+    format!("{before} {}", safe(&gate.to_string()))
 }
 
 fn pushed_in_words(pushed: &ImagePushed) -> String {

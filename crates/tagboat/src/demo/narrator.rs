@@ -10,6 +10,7 @@ use tagboat_ports::{Progress, Step};
 use tokio::sync::mpsc;
 
 use crate::{
+    commands::words,
     demo::FirstCommit,
     output::{self, BOLD, DIM, GREEN, RED, YELLOW, short, styled},
 };
@@ -119,12 +120,19 @@ impl Narrator {
         let current = decision.current.join(", ");
         let what = match (decision.outcome, &decision.version) {
             (Outcome::Update, Some(version)) => styled(GREEN, format!("{current} -> {}", version.tag)),
+            (Outcome::Offered, Some(version)) => {
+                styled(GREEN, format!("{current} -> {}{}", version.tag, words::pull_request(decision)))
+            }
+            (Outcome::Waiting, Some(version)) => styled(YELLOW, format!("{current}, and {} waits", version.tag)),
             (Outcome::Blocked, _) => styled(YELLOW, "blocked"),
             _ => format!("stays at {current}"),
         };
         self.tell("decided", &format!("{environment}: {what}"));
         for reason in &decision.reasons {
             self.tell("", &styled(DIM, format!("· {reason}")));
+        }
+        for gate in &decision.gates {
+            self.tell("", &styled(DIM, format!("· {}", words::gate(gate))));
         }
     }
 }

@@ -25,6 +25,21 @@ pub(crate) fn refusals(file: &ServerFile) -> Vec<String> {
         let unread = unread(&whose, &passwords(registry.proxy.as_ref(), registry.credentials.as_ref()));
         all.extend(or_else(unread, || registries::check(file, registry)));
     }
+    if let Some(app) = &file.github_app {
+        let key = app.private_key().map(|source| secrets::read_key("GitHub App", &source));
+        all.extend(key.and_then(Result::err));
+        all.extend(receivers::of_app(app).err());
+        if file.receivers.iter().any(|receiver| receiver.name.as_str() == receivers::GITHUB_APP) {
+            let name = receivers::GITHUB_APP;
+            let message = format!("the receiver `{name}` has the name of the GitHub App's own; give it another");
+            all.push(Failure::invalid(message));
+        }
+    }
+    for repository in &file.repositories {
+        let token = repository.forge.as_ref().and_then(tagboat_settings::ForgeFile::token);
+        let whose = format!("the forge of config repository `{}`", repository.name);
+        all.extend(token.and_then(|source| secrets::read(&whose, &source).err()));
+    }
     all.extend(access(file).err());
     if file.receivers.iter().any(|receiver| receiver.identity.is_some()) {
         all.extend(issuers::of_server(file).err());
@@ -86,6 +101,22 @@ api: { tokenEnv: NOT_SET_E }
         for (told, expect) in told.iter().zip(expect) {
             assert!(told.starts_with(expect), "{told}");
         }
+    }
+
+    #[test]
+    fn a_github_app_needs_a_key_that_is_one_and_the_secret_of_its_webhook() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("key"), "canary\n").unwrap();
+        let told = of(&"githubApp: { appId: 7, privateKeyFile: FOLDER/key, webhookSecretFile: /nowhere/secret }
+receivers:
+  - { name: github-app, kind: generic, images: ['r.example/*'], secretEnvs: [PATH] }
+"
+        .replace("FOLDER", folder.path().to_str().unwrap()));
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0].starts_with("GitHub App: ") && told[0].contains("holds no private key"), "{}", told[0]);
+        assert!(told[1].starts_with("GitHub App: the file /nowhere/secret cannot be read: "), "{}", told[1]);
+        assert!(told[2].starts_with("the receiver `github-app` has the name"), "{}", told[2]);
+        assert!(!told.join("").contains("canary"), "{told:?}");
     }
 
     #[test]

@@ -2,24 +2,31 @@
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
+use secrecy::ExposeSecret as _;
 use tagboat_engine::ConfigRepository;
 use tagboat_model::{RepositoryName, TenantName};
+use tagboat_promotion::Seal;
 use tagboat_repository::{
     Access, Address, CommitSettings, GitRepository, GitSettings, HttpSettings, Identity, Password, PushWith, Signing,
     SshKey,
 };
 use tagboat_settings::{
-    AuthorFile, ConfigRepositoryFile, CredentialsFile, PushProgram, SecretSource, ServerFile, SigningFile,
+    AuthorFile, ConfigRepositoryFile, CredentialsFile, ForgeFile, PushProgram, SecretSource, ServerFile, SigningFile,
 };
 
-use crate::{exit::Failure, secrets, wiring::http};
+use crate::{
+    exit::Failure,
+    secrets,
+    wiring::{forges, github_app::is_through_app, http},
+};
 
 type Repositories = BTreeMap<(TenantName, RepositoryName), ConfigRepository>;
 
 /// The config repositories as the server reaches them.
 pub(super) async fn of_server(file: &ServerFile) -> Result<Repositories, Failure> {
     let mut repositories = Repositories::new();
-    for repository in &file.repositories {
+    // What is reached through the App is served once GitHub has said so.
+    for repository in file.repositories.iter().filter(|repository| !is_through_app(file, repository)) {
         let name = (repository.tenant.clone(), repository.name.clone());
         let mirror = file.data_directory.join("mirrors").join(name.0.as_str()).join(format!("{}.git", name.1));
         let by = repository.committer.as_ref().unwrap_or(&repository.author);
@@ -29,7 +36,12 @@ pub(super) async fn of_server(file: &ServerFile) -> Result<Repositories, Failure
         })?;
         // A key that cannot be used shows now, and not with the first commit.
         port.check_signing().await.map_err(|error| Failure::failed("`signing`", &error))?;
-        let config = ConfigRepository { port: Arc::new(port), branch: repository.branch.clone(), committer };
+        let config = ConfigRepository {
+            forge: forges::of_repository(repository)?,
+            push_options: repository.push_options.clone(),
+            seal: seal(repository)?,
+            ..ConfigRepository::new(Arc::new(port), repository.branch.clone(), committer)
+        };
         repositories.insert(name, config);
     }
     Ok(repositories)
@@ -83,6 +95,21 @@ fn access(whose: &str, repository: &ConfigRepositoryFile) -> Result<Access, Fail
         }),
         None => Ok(Access::Open),
     }
+}
+
+/// By what opens the repository, or its forge, what is written there is known again.
+fn seal(repository: &ConfigRepositoryFile) -> Result<Seal, Failure> {
+    let whose = format!("config repository `{}`", repository.name);
+    let token = repository.forge.as_ref().and_then(ForgeFile::token);
+    let secret = match (token, &repository.credentials, &repository.ssh) {
+        (Some(source), ..) => secrets::read(&whose, &source)?.expose_secret().as_bytes().to_vec(),
+        (None, Some(credentials), _) => {
+            secrets::credentials(&whose, credentials)?.1.expose_secret().as_bytes().to_vec()
+        }
+        (None, None, Some(ssh)) => http::read(&whose, &ssh.key_file)?,
+        (None, None, None) => Vec::new(),
+    };
+    Ok(Seal::of(&secret, &repository.url))
 }
 
 /// Read now, so that what is wrong shows at once; and a file again with each connection, because tokens are replaced.

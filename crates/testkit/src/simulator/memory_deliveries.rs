@@ -111,6 +111,7 @@ impl Tables {
                 new.looks.iter().filter(|image| branch.interests.contains_key(*image)).collect();
             if is_pushed || !looks.is_empty() || new.branches.contains(key) {
                 let sequence = branch.mark(event.received_at);
+                branch.urgent |= new.urgent;
                 for image in looks {
                     branch.ask_for_look(image, sequence);
                 }

@@ -18,6 +18,7 @@ use super::{
     Bug,
     memory_deliveries::{Delivery, EventBranch},
     memory_files::Files,
+    memory_history::Past,
     memory_tags::Tags,
 };
 
@@ -27,7 +28,7 @@ pub(super) struct Branch {
     pub(super) served: i64,
     first_dirty: Timestamp,
     last_dirty: Timestamp,
-    urgent: bool,
+    pub(super) urgent: bool,
     attempts: u32,
     not_before: Timestamp,
     failed: i64,
@@ -38,6 +39,8 @@ pub(super) struct Branch {
     served_at: Option<Timestamp>,
     problem: Option<String>,
     wake_at: Option<Timestamp>,
+    /// As `wake_at`, but for no image. It stays until that is served.
+    gate_at: Option<Timestamp>,
     pub(super) interests: BTreeMap<ImageName, Interest>,
     /// Looks that no work has taken up yet, with the sequence of the newest event that wants each.
     asked: BTreeMap<ImageName, i64>,
@@ -51,6 +54,12 @@ impl Branch {
         self.last_dirty = now;
         self.dirty += 1;
         self.dirty
+    }
+
+    /// As [`Branch::mark`], without waiting to settle.
+    pub(super) fn wake(&mut self, now: Timestamp) {
+        self.mark(now);
+        self.urgent = true;
     }
 
     pub(super) fn ask_for_look(&mut self, image: &ImageName, sequence: i64) {
@@ -91,6 +100,7 @@ pub(super) struct Tables {
     pub(super) branches: BTreeMap<BranchKey, Branch>,
     pub(super) tags: Tags,
     pub(super) files: Files,
+    pub(super) past: Past,
     decisions: Vec<(DecisionRecord, &'static str)>,
     pub(super) decision_events: BTreeSet<(DecisionId, EventId)>,
 }
@@ -120,7 +130,7 @@ impl MemoryStore {
 
 impl Tables {
     /// The branch, while `work` is its newest lease.
-    fn held(&mut self, work: &Work) -> Option<&mut Branch> {
+    pub(super) fn held(&mut self, work: &Work) -> Option<&mut Branch> {
         self.branches.get_mut(&work.key).filter(|branch| branch.fence == work.fence)
     }
 }
@@ -152,8 +162,7 @@ impl Store for MemoryStore {
         for key in keys {
             tables.branches.entry(key.clone()).or_insert_with(|| {
                 let mut branch = Branch::default();
-                branch.mark(now);
-                branch.urgent = true;
+                branch.wake(now);
                 branch
             });
         }
@@ -164,7 +173,7 @@ impl Store for MemoryStore {
         let mut tables = self.tables.lock().unwrap();
         let due = |branch: &Branch| {
             let sweep = branch.swept_at.unwrap_or_default().plus(interval);
-            branch.wake_at.map_or(sweep, |wake_at| wake_at.min(sweep))
+            [branch.wake_at, branch.gate_at].into_iter().flatten().fold(sweep, Timestamp::min)
         };
         for branch in tables.branches.values_mut().filter(|branch| branch.dirty == branch.served) {
             if due(branch) <= now {
@@ -274,6 +283,7 @@ impl Store for MemoryStore {
                     *known_state = state;
                 }
                 times.push(known.decided_at);
+                known.decision = decision;
                 continue;
             }
             let (key, head) = (work.key.clone(), record.head.clone());
@@ -316,8 +326,9 @@ impl Store for MemoryStore {
         let Some(branch) = tables.held(work) else { return Ok(()) };
         branch.lease_until = Timestamp::default();
         match finish {
-            Finish::Served { head, swept, problem } => {
+            Finish::Served { head, swept, problem, wake_at } => {
                 branch.wake_at = branch.interests.values().filter_map(|interest| interest.look_at).min();
+                branch.gate_at = wake_at;
                 branch.served = branch.served.max(work.sequence);
                 branch.urgent &= branch.dirty > work.sequence;
                 if branch.dirty > work.sequence {
@@ -373,6 +384,9 @@ impl Store for MemoryStore {
         };
         let answers = |record: &DecisionRecord| match about {
             DecisionsAbout::Anything => true,
+            DecisionsAbout::Repository { tenant, repository } => {
+                record.key.tenant == *tenant && record.key.repository == *repository
+            }
             DecisionsAbout::One(id) => record.id == *id,
             DecisionsAbout::Event(event) => tables.decision_events.contains(&(record.id.clone(), event.clone())),
             DecisionsAbout::Image { image, entry } => is_of(record, image, entry),
@@ -398,7 +412,7 @@ impl Store for MemoryStore {
             problem: branch.problem.clone(),
             again_at: match branch.dirty > branch.served && branch.attempts > 0 {
                 true => Some(branch.not_before),
-                false => branch.wake_at,
+                false => [branch.wake_at, branch.gate_at].into_iter().flatten().min(),
             },
         };
         Ok(tables.branches.iter().map(state).collect())

@@ -8,6 +8,7 @@
 
 mod memory_deliveries;
 mod memory_files;
+mod memory_history;
 mod memory_store;
 mod memory_tags;
 mod outside;
@@ -100,7 +101,7 @@ fn engine(world: &Arc<World>) -> Engine {
         progress: Arc::new(()),
     };
     let committer = "Tagboat <tagboat@localhost>".to_owned();
-    let config = ConfigRepository { port: Arc::clone(world) as _, branch: "main".parse().unwrap(), committer };
+    let config = ConfigRepository::new(Arc::clone(world) as _, "main".parse().unwrap(), committer);
     let repositories = [(("default".parse().unwrap(), "config".parse().unwrap()), config)];
     let behaviour = Behaviour {
         settle: Settle { quiet: Duration::from_seconds(2), at_most: Duration::from_seconds(15) },

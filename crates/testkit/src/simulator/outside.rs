@@ -1,16 +1,19 @@
 //! The world as the engine meets it: clock, registry and config repository, with their faults.
 
-use std::{collections::BTreeSet, sync::atomic::Ordering};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::Ordering,
+};
 
 use async_trait::async_trait;
 use tagboat_model::{BranchName, CommitId, DecisionId, Digest, ImageName, SignatureRule, Tag, Timestamp};
 use tagboat_ports::{
-    BlobId, BranchChange, BranchUpdate, ChangedFile, Clock, FileEntry, ManifestDescription, ManifestKind, Push,
-    PushOutcome, Registry, RegistryError, RegistryErrorKind, Repository, RepositoryError, RepositoryErrorKind,
-    Verification,
+    BlobId, BranchChange, BranchUpdate, ChangedFile, Clock, CommitSummary, FileEntry, ManifestDescription,
+    ManifestKind, Push, PushOutcome, Registry, RegistryError, RegistryErrorKind, Repository, RepositoryError,
+    RepositoryErrorKind, STATE_FILE, Verification,
 };
 
-use super::world::{Bug, World, blob_id};
+use super::world::{Bug, Commit, World, blob_id, commit_id};
 
 #[async_trait]
 impl Clock for World {
@@ -60,6 +63,7 @@ impl Registry for World {
             digest,
             kind: ManifestKind::Image,
             revision: None,
+            source: None,
             created: None,
             platforms: vec!["linux/amd64".parse().unwrap()],
         }))
@@ -108,7 +112,7 @@ impl World {
                 }
                 files.insert(file.path.clone(), bytes);
             }
-            parent = inside.commit(Some(parent), &commit.message, files);
+            parent = inside.commit(Some(parent), (commit.message.as_str(), commit.time), files);
             ids.push(parent.clone());
         }
         inside.head.clone_from(&before);
@@ -125,6 +129,40 @@ impl World {
             inside.broken = Some("a branch of people was forced".to_owned());
         }
         PushOutcome::Landed(vec![ids])
+    }
+
+    fn write_down(&self, old: Option<&CommitId>, bytes: &[u8], message: &str) -> PushOutcome {
+        let mut inside = self.inside.lock().unwrap();
+        let files = BTreeMap::from([(STATE_FILE.to_owned(), bytes.to_vec())]);
+        let new = commit_id(old, message, &files);
+        let last = inside.state.last().map(|(id, _)| id.clone());
+        if inside.state.iter().all(|(id, _)| *id != new) {
+            if last.as_ref() != old {
+                inside.races += 1;
+                return PushOutcome::Moved(last.filter(|_| self.chance(2)));
+            }
+            inside.state.push((new.clone(), bytes.to_vec()));
+        }
+        PushOutcome::Landed(vec![vec![new]])
+    }
+}
+
+/// Who wrote a commit is told by whether it names a decision.
+fn summary(commit: &Commit, id: CommitId) -> CommitSummary {
+    let names = commit.message.lines().filter_map(|line| line.strip_prefix("Tagboat-Decision: "));
+    let decisions: Vec<DecisionId> = names.map(|name| name.parse().unwrap()).collect();
+    let (name, email) = match decisions.is_empty() {
+        true => ("Person", "person@example.org"),
+        false => ("Tagboat", "tagboat@localhost"),
+    };
+    CommitSummary {
+        id,
+        subject: commit.message.lines().next().unwrap_or_default().to_owned(),
+        author_name: name.to_owned(),
+        author_email: email.to_owned(),
+        committer_email: email.to_owned(),
+        time: commit.time,
+        decisions,
     }
 }
 
@@ -198,5 +236,49 @@ impl Repository for World {
             found.extend(named.map(|decision| (decision.clone(), id.clone())));
         }
         Ok(found)
+    }
+
+    async fn commits_between(
+        &self,
+        base: &CommitId,
+        head: &CommitId,
+        most: usize,
+    ) -> Result<Option<Vec<CommitSummary>>, RepositoryError> {
+        self.yield_now().await;
+        self.repository_fails(20)?;
+        // History that does not go back far enough.
+        if self.fault(10) {
+            return Ok(None);
+        }
+        let inside = self.inside.lock().unwrap();
+        if !inside.commits.contains_key(base) || !inside.commits.contains_key(head) {
+            return Ok(None);
+        }
+        let known = inside.ancestors(Some(base));
+        let between = inside.ancestors(Some(head)).into_iter().filter(|id| !known.contains(id)).take(most);
+        Ok(Some(between.map(|id| summary(&inside.commits[&id], id)).collect()))
+    }
+
+    async fn read_state(&self) -> Result<Option<(CommitId, Vec<u8>)>, RepositoryError> {
+        self.yield_now().await;
+        self.repository_fails(20)?;
+        Ok(self.inside.lock().unwrap().state.last().cloned())
+    }
+
+    async fn write_state(
+        &self,
+        old: Option<&CommitId>,
+        bytes: &[u8],
+        message: &str,
+        time: Timestamp,
+    ) -> Result<PushOutcome, RepositoryError> {
+        self.yield_now().await;
+        // The connection breaks before the server heard of it.
+        self.repository_fails(10)?;
+        let outcome = self.write_down(old, bytes, &format!("{message} at {}", time.0));
+        self.yield_now().await;
+        // Or after it did it: the answer is lost.
+        self.repository_fails(6)?;
+        Ok(outcome)
     }
 }

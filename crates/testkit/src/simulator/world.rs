@@ -44,6 +44,7 @@ const MANIFEST: &str = "# two images   \nweb: {image: 'r.example/acme/web:1.0.0'
 pub(super) struct Commit {
     parent: Option<CommitId>,
     pub(super) message: String,
+    pub(super) time: Timestamp,
     pub(super) files: BTreeMap<String, Vec<u8>>,
 }
 
@@ -52,6 +53,8 @@ pub(super) struct Inside {
     pub(super) commits: BTreeMap<CommitId, Commit>,
     pub(super) head: Option<CommitId>,
     pub(super) blobs: BTreeMap<BlobId, Vec<u8>>,
+    /// What the bot wrote down beside the branch, the newest last.
+    pub(super) state: Vec<(CommitId, Vec<u8>)>,
     pub(super) tags: BTreeMap<(ImageName, Tag), Digest>,
     /// Deliveries on their way: the sender repeats each until it is answered.
     in_flight: Vec<(String, ImagePushed, Trust)>,
@@ -87,7 +90,7 @@ impl World {
         let files =
             [file(".tagboat.yaml", REPOSITORY_FILE), file("dev/app.yaml", MANIFEST), file("prod/app.yaml", MANIFEST)];
         let mut inside = world.inside.lock().unwrap();
-        inside.commit(None, "Start", files.into_iter().collect());
+        inside.commit(None, ("Start", Timestamp(1_700_000_000_000)), files.into_iter().collect());
         for image in ["web", "api"] {
             inside.tags.insert((image_name(image), "1.0.0".parse().unwrap()), digest("first"));
         }
@@ -164,7 +167,8 @@ impl World {
         let head = inside.head.clone();
         let mut files = inside.files();
         files.insert(format!("notes/{number}.md"), format!("note {number}\n").into_bytes());
-        inside.commit(head, &format!("Person {number}"), files);
+        let message = format!("Person {number}");
+        inside.commit(head, (message.as_str(), self.now()), files);
     }
 
     /// One delivery: lost, answered late, or sent twice. The sender forgets it only once it was answered.
@@ -185,6 +189,7 @@ impl World {
                 id: format!("event-{number}").parse().unwrap(),
                 looks: if trust == Trust::Url { vec![pushed.image.clone()] } else { Vec::new() },
                 branches: Vec::new(),
+                urgent: false,
                 event: Event::ImagePushed(pushed),
                 trust,
             };
@@ -281,14 +286,14 @@ impl Inside {
     pub(super) fn commit(
         &mut self,
         parent: Option<CommitId>,
-        message: &str,
+        (message, time): (&str, Timestamp),
         files: BTreeMap<String, Vec<u8>>,
     ) -> CommitId {
         let id = commit_id(parent.as_ref(), message, &files);
         for bytes in files.values() {
             self.blobs.insert(blob_id(bytes), bytes.clone());
         }
-        self.commits.insert(id.clone(), Commit { parent, message: message.to_owned(), files });
+        self.commits.insert(id.clone(), Commit { parent, message: message.to_owned(), time, files });
         self.head = Some(id.clone());
         id
     }
@@ -362,6 +367,6 @@ pub(super) fn blob_id(bytes: &[u8]) -> BlobId {
     BlobId(Sha256::digest(bytes)[..20].try_into().unwrap())
 }
 
-fn commit_id(parent: Option<&CommitId>, message: &str, files: &BTreeMap<String, Vec<u8>>) -> CommitId {
+pub(super) fn commit_id(parent: Option<&CommitId>, message: &str, files: &BTreeMap<String, Vec<u8>>) -> CommitId {
     hex(format!("{parent:?}{message}{files:?}").as_bytes())[..40].parse().unwrap()
 }

@@ -5,7 +5,9 @@
 
 use std::iter;
 
-use tagboat_intake::{Accepted, Headers, Ignored, Kind, Receiver, Request, UNNAMED_REGISTRY, Verdict, read_unverified};
+use tagboat_intake::{
+    Accepted, Headers, Ignored, Kind, Receiver, Request, Tenancy, UNNAMED_REGISTRY, Verdict, read_unverified,
+};
 use tagboat_model::{Event, ImagePushed, Timestamp, Trust};
 
 /// 2026-11-26T03:00:00Z
@@ -50,6 +52,7 @@ fn receiver(kind: Kind, registry: Option<&str>, images: &str) -> Receiver {
         credentials: Vec::new(),
         registry: registry.map(str::to_owned),
         repository: None,
+        tenancy: Tenancy::Fixed,
         images: vec![images.parse().expect("it is a pattern")],
     }
 }
@@ -95,7 +98,7 @@ impl Pair {
 fn pushed(event: &Event) -> Option<&ImagePushed> {
     match event {
         Event::ImagePushed(pushed) => Some(pushed),
-        Event::BuildFinished(_) | Event::RepositoryChanged(_) => None,
+        Event::BuildFinished(_) | Event::RepositoryChanged(_) | Event::InstallationsChanged { .. } => None,
     }
 }
 

@@ -1,13 +1,14 @@
 //! GitHub: packages of its container registry, builds by its Actions, and what happens in repositories.
 //!
 //! The event stands in `X-GitHub-Event`, the id in `X-GitHub-Delivery`, which stays the same when somebody lets GitHub
-//! deliver again; by itself it never does. The body is JSON, or a form with the JSON in it. Installations are told of as
-//! well, and nothing follows from that here: which repositories are worked on is configuration.
+//! deliver again; by itself it never does. The body is JSON, or a form with the JSON in it. What is told of installations
+//! counts at the address of the GitHub App and nowhere else: elsewhere, which repositories are worked on is configuration.
 //! Format: GitHub's "Webhook events and payloads", with what real bodies do otherwise noted in each file.
 
 mod build;
 
 mod form;
+mod installation;
 mod package;
 pub(crate) mod repository;
 
@@ -24,11 +25,14 @@ pub(crate) fn read(context: &Context<'_>, body: &[u8]) -> Result<Read, Unreadabl
     let event = event.ok_or_else(|| Unreadable("the header `X-GitHub-Event` is missing".to_owned()))?;
     let mut read = Read::of(headers.filled("x-github-delivery"));
     let json = || form::json(headers, body);
+    read.owner = json().ok().and_then(|json| installation::owner(&json));
     match event {
         // GitHub Apps get `registry_package` only, repositories and organisations both.
         "package" | "registry_package" => package::take(context, &json()?, &mut read)?,
         "workflow_run" => build::workflow_run(&json()?, &mut read)?,
         "check_suite" => build::check_suite(&json()?, &mut read)?,
+        _ if context.is_app && installation::is_one(event) => installation::take(event, &json()?, &mut read)?,
+        "issues" => repository::take_issue(&json()?, &mut read)?,
         "ping" => read.ignored.push(Ignored::NotAPush { action: event.to_owned() }),
         _ => match change(event) {
             Some(change) => repository::take(change, &json()?, &mut read)?,
@@ -45,7 +49,7 @@ fn change(event: &str) -> Option<RepositoryChange> {
         "pull_request" => Some(RepositoryChange::PullRequest),
         "pull_request_review" => Some(RepositoryChange::Review),
         "issue_comment" => Some(RepositoryChange::Comment),
-        "status" => Some(RepositoryChange::Status),
+        "status" | "check_run" => Some(RepositoryChange::Status),
         _ => None,
     }
 }

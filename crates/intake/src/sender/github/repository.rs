@@ -1,4 +1,5 @@
-//! GitHub's `push`, `pull_request`, `pull_request_review`, `issue_comment` and `status`, and Gitea's, which follow them.
+//! GitHub's `push`, `pull_request`, `pull_request_review`, `issue_comment`, `status` and `check_run`, and Gitea's, which
+//! follow them.
 //!
 //! None of them is a command or a fact to act on: each is a reason to look at the repository. Whoever looks asks for the
 //! comment, the author and the state again. A status names all branches that have the commit, so it is of none.
@@ -54,6 +55,8 @@ struct Body {
     #[serde(deserialize_with = "object")]
     pull_request: Option<PullRequest>,
     #[serde(deserialize_with = "object")]
+    check_run: Option<CheckRun>,
+    #[serde(deserialize_with = "object")]
     issue: Option<Issue>,
     /// Only Gitea's: whether the issue is a pull request.
     #[serde(deserialize_with = "flag")]
@@ -82,6 +85,13 @@ struct Base {
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
+struct CheckRun {
+    #[serde(deserialize_with = "text")]
+    head_sha: Option<String>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
 struct Issue {
     #[serde(deserialize_with = "number")]
     number: Option<u64>,
@@ -106,14 +116,39 @@ pub(crate) fn take(change: RepositoryChange, body: &[u8], read: &mut Read) -> Re
             return Ok(());
         }
     }
+    if body.check_run.is_some() && body.action.as_deref() != Some("completed") {
+        let action = body.action.as_deref().unwrap_or("without an action");
+        read.ignored.push(Ignored::NotUsed { event: format!("check_run {action}") });
+        return Ok(());
+    }
     let request = body.pull_request.unwrap_or_default();
-    let base = request.base.and_then(|base| base.reference);
+    let run = body.check_run.and_then(|run| run.head_sha);
+    // Whoever sends a pull request elsewhere takes it away from where it went before, which the body says in another place.
+    let is_edited = change == RepositoryChange::PullRequest && body.action.as_deref() == Some("edited");
+    let base = request.base.and_then(|base| base.reference).filter(|_| !is_edited);
     read.events.push(Event::RepositoryChanged(RepositoryChanged {
         branch: branch(base.as_deref()),
-        commit: commit(body.sha.as_deref()),
+        commit: commit(body.sha.as_deref().or(run.as_deref())),
         number: body.number.or(request.number).or(issue.number),
         actor,
         ..git_host::change(change, addresses)?
+    }));
+    Ok(())
+}
+
+/// Take what a body says of an issue: somebody who edits its text may have ticked a box there.
+pub(crate) fn take_issue(body: &[u8], read: &mut Read) -> Result<(), Unreadable> {
+    let body: Body = serde_json::from_slice(body)?;
+    let action = body.action.as_deref().unwrap_or("without an action");
+    if action != "edited" {
+        read.ignored.push(Ignored::NotUsed { event: format!("issues {action}") });
+        return Ok(());
+    }
+    let addresses = body.repository.map(Repository::addresses).unwrap_or_default();
+    read.events.push(Event::RepositoryChanged(RepositoryChanged {
+        number: body.issue.and_then(|issue| issue.number),
+        actor: body.sender.and_then(|user| user.name()),
+        ..git_host::change(RepositoryChange::Comment, addresses)?
     }));
     Ok(())
 }

@@ -2,12 +2,14 @@
 //! store what is in it as a new delivery. Its sender was verified when it came; what a token said then is not known
 //! any more.
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::json;
 use tagboat_intake::{Accepted, Headers, Receiver, Request, read_unverified};
 use tagboat_model::{DeliveryId, Event, EventId};
 use tagboat_ports::{Clock as _, DeliveryRecord, Ids as _, NewDelivery, Store, Stored, StoredDelivery};
-use tagboat_server::new_delivery;
+use tagboat_server::{Around, new_delivery};
 use tagboat_settings::ServerFile;
 
 use super::{kept_body, unreadable, verdict, whole, without_body};
@@ -50,8 +52,10 @@ pub(super) async fn run(
         }
     }
     let accepted = Accepted { key: format!("{REPLAY} {id} {}", RandomIds.fresh("rp")), ..read };
-    let repositories = wiring::addresses(file);
-    let delivery = new_delivery(store, &RandomIds, &receiver, &repositories, accepted, &headers, body, now).await;
+    // Whose account the bot's is, only a running server knows.
+    let (repositories, bots) = (wiring::addresses(file), BTreeSet::new());
+    let around = Around { repositories: &repositories, bots: &bots };
+    let delivery = new_delivery(store, &RandomIds, &receiver, around, accepted, &headers, body, now).await;
     let (delivery, _) = delivery.map_err(|error| unreadable(&error))?;
     let stored = store.accept(delivery.clone()).await;
     let stored = stored.map_err(|error| Failure::failed("the database cannot be written", &error))?;
@@ -65,6 +69,9 @@ pub(super) async fn run(
 
 /// The receiver of a delivery as it is now.
 fn receiver(file: &ServerFile, record: &DeliveryRecord) -> Result<Receiver, Failure> {
+    if let Some(app) = file.github_app.as_ref().filter(|_| record.receiver.as_str() == wiring::receivers::GITHUB_APP) {
+        return wiring::receivers::of_app(app);
+    }
     let found = file.receivers.iter().find(|it| it.name == record.receiver && it.tenant == record.tenant);
     let found = found.ok_or_else(|| {
         Failure::invalid(format!(
@@ -155,6 +162,7 @@ mod tests {
             trust: Trust::Signed,
             looks: Vec::new(),
             branches: Vec::new(),
+            urgent: false,
         };
         NewDelivery {
             id: "dl-2".parse().unwrap(),

@@ -80,7 +80,7 @@ impl Answer {
         let mut lines = vec![self.proof_in_words(accepted.trust)];
         lines.extend(accepted.events.iter().map(|event| match event {
             Event::ImagePushed(_) => format!("{} {}", styled(GREEN, "pushed"), styled(BOLD, words::event(event))),
-            Event::BuildFinished(_) | Event::RepositoryChanged(_) => {
+            Event::BuildFinished(_) | Event::RepositoryChanged(_) | Event::InstallationsChanged { .. } => {
                 format!("{} {}", styled(GREEN, "hint"), words::event(event))
             }
         }));
@@ -116,7 +116,7 @@ fn of_accepted(accepted: &Accepted, verified: bool) -> Json<'_> {
     let delivery_id = accepted.id.as_deref();
     let pushes = accepted.events.iter().filter_map(|event| match event {
         Event::ImagePushed(pushed) => Some(pushed_in_json(pushed, accepted.trust, delivery_id)),
-        Event::BuildFinished(_) | Event::RepositoryChanged(_) => None,
+        Event::BuildFinished(_) | Event::RepositoryChanged(_) | Event::InstallationsChanged { .. } => None,
     });
     let detail = accepted.ignored.iter().find_map(|reason| match reason {
         Ignored::Unparsable { detail } => Some(detail.as_str()),
@@ -196,6 +196,7 @@ mod tests {
             verdict: Verdict::Accepted,
             subscription: None,
             claims: None,
+            owner: None,
         }
     }
 

@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tagboat_intake::{Configured, Credential, Headers, ImagePattern, ImagePatternError, Keys, Kind, Receiver, Scheme};
+use tagboat_intake::{
+    Configured, Credential, Headers, ImagePattern, ImagePatternError, Keys, Kind, Receiver, Scheme, Tenancy,
+};
 use tagboat_model::{ImageName, KeySource, NameError, ReceiverName, TenantName, Trust};
 use tagboat_settings::SecretSource;
 
@@ -122,6 +124,7 @@ fn of_options(arguments: &EventParse) -> Result<Sender, Failure> {
         credentials,
         registry: arguments.registry.clone(),
         repository: arguments.jfrog_repository.clone(),
+        tenancy: Tenancy::Fixed,
         images: vec![every],
     };
     Ok(Sender { receiver, keys, unproved })

@@ -298,6 +298,7 @@ mod tests {
             outcome,
             version: None,
             reasons: vec![reason],
+            gates: Vec::new(),
         };
         DecisionRecord {
             id: id.parse().unwrap(),

@@ -1,8 +1,9 @@
 //! `tagboat explain`: why an image was updated, or why nothing was done. Read from the database.
 //!
-//! `find` says what is meant by what was asked about, `show` puts it into words.
+//! `find` says what is meant by what was asked about, `present` what has happened since, `show` puts it into words.
 
 mod find;
+mod present;
 mod show;
 
 use serde_json::{Value, json};
@@ -10,7 +11,11 @@ use tagboat_ports::{BranchState, StoreError};
 
 use crate::{
     cli::{Explain, Output},
-    commands::{explain::find::Found, server_file, words::safe},
+    commands::{
+        explain::{find::Found, present::Present},
+        server_file,
+        words::safe,
+    },
     exit::{Code, Failure},
     output, wiring,
 };
@@ -28,9 +33,10 @@ pub(crate) async fn run(arguments: &Explain) -> Result<Code, Failure> {
         return Err(Failure { code: Code::Nothing, message });
     };
     let branches = store.branches().await.map_err(failed)?;
+    let present = Present::read(&*store, &branches).await.map_err(failed)?;
     match arguments.output {
         Output::Json => output::line(in_json(&found, &branches).to_string()),
-        Output::Text => show::in_words(&found, &branches).iter().for_each(output::line),
+        Output::Text => show::in_words(&found, &branches, &present).iter().for_each(output::line),
     }
     Ok(Code::Ok)
 }

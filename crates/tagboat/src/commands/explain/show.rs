@@ -2,10 +2,14 @@
 
 use tagboat_model::{Event, EventId, Outcome, Reason, Tag, Trust};
 use tagboat_ports::{BranchState, DecisionRecord, DeliveryRecord, EventRecord};
+use tagboat_server::Overtaken;
 
-use super::find::{AskedVersion, EventStory, Found, Heard, ImageStory, Told, Why};
+use super::{
+    find::{AskedVersion, EventStory, Found, Heard, ImageStory, Told, Why},
+    present::Present,
+};
 use crate::{
-    commands::words::safe,
+    commands::words::{self, safe},
     output::{BOLD, DIM, GREEN, RED, YELLOW, short, styled},
 };
 
@@ -16,15 +20,15 @@ const MOST_IDS: usize = 20;
 type Block = Vec<String>;
 
 /// All lines, with an empty one between blocks.
-pub(super) fn in_words(found: &Found, branches: &[BranchState]) -> Vec<String> {
+pub(super) fn in_words(found: &Found, branches: &[BranchState], present: &Present) -> Vec<String> {
     let mut blocks: Vec<Block> = match found {
-        Found::Event(story) => of_event(story),
+        Found::Event(story) => of_event(story, present),
         Found::Delivery(delivery, events) => {
             let first = of_delivery(delivery, events.is_empty());
-            std::iter::once(first).chain(events.iter().flat_map(of_event)).collect()
+            std::iter::once(first).chain(events.iter().flat_map(|story| of_event(story, present))).collect()
         }
-        Found::Decision(decision, events) => vec![whole(decision, events)],
-        Found::Image(story) => of_image(story),
+        Found::Decision(decision, events) => vec![whole(decision, events, present)],
+        Found::Image(story) => of_image(story, present),
         Found::Heard(heard) => vec![of_heard(heard)],
     };
     for branch in branches {
@@ -54,9 +58,9 @@ fn of_delivery(delivery: &DeliveryRecord, is_empty: bool) -> Block {
     lines
 }
 
-fn of_event(story: &EventStory) -> Vec<Block> {
+fn of_event(story: &EventStory, present: &Present) -> Vec<Block> {
     let tag = story.event.pushed().map(|pushed| &pushed.tag);
-    let decisions = story.decisions.iter().map(|record| about_decision(record, Why::Newest, tag));
+    let decisions = story.decisions.iter().map(|record| about_decision(record, Why::Newest, tag, present));
     std::iter::once(of_event_itself(story)).chain(decisions).collect()
 }
 
@@ -79,6 +83,9 @@ fn of_event_itself(story: &EventStory) -> Block {
                 "no config repository asked for an image that this receiver may speak for when it came"
             }
             Event::RepositoryChanged(_) => "no branch that was known when it came is concerned",
+            Event::InstallationsChanged { .. } => {
+                "no branch is concerned; the GitHub App's repositories were asked for"
+            }
         };
         lines.push(format!("  nothing to do: {why}"));
     }
@@ -103,15 +110,17 @@ fn fate(event: &EventRecord, is_served: bool, is_decided: bool) -> String {
         (Event::BuildFinished(_), false) => {
             format!("waits: the images that it asks for and {receiver} may speak for are to be looked at")
         }
+        (Event::InstallationsChanged { .. }, true) => "served".to_owned(),
+        (Event::InstallationsChanged { .. }, false) => "waits".to_owned(),
         (Event::RepositoryChanged(_), true) => "served: the branch was looked at".to_owned(),
         (Event::RepositoryChanged(_), false) => "waits: the branch is to be looked at".to_owned(),
     }
 }
 
-fn of_image(story: &ImageStory) -> Vec<Block> {
+fn of_image(story: &ImageStory, present: &Present) -> Vec<Block> {
     let unknown = story.asked.as_ref().filter(|asked| !asked.is_known);
     let first = unknown.zip(story.told.first()).map(|(asked, told)| vec![of_unknown(asked, &told.record)]);
-    let told = story.told.iter().map(|Told { why, record }| about_decision(record, *why, story.tag()));
+    let told = story.told.iter().map(|Told { why, record }| about_decision(record, *why, story.tag(), present));
     first.into_iter().chain(told).collect()
 }
 
@@ -156,7 +165,7 @@ fn of_heard(heard: &Heard) -> Block {
 }
 
 /// What was asked about stands first among the reasons.
-fn about_decision(record: &DecisionRecord, why: Why, tag: Option<&Tag>) -> Block {
+fn about_decision(record: &DecisionRecord, why: Why, tag: Option<&Tag>, present: &Present) -> Block {
     let decision = &record.decision;
     let place = styled(BOLD, format!("{} in {}", decision.entry, decision.environment));
     let place = match (why, tag) {
@@ -164,29 +173,55 @@ fn about_decision(record: &DecisionRecord, why: Why, tag: Option<&Tag>) -> Block
         (Why::NamesTag, Some(tag)) => format!("last about {tag}, {place}"),
         (Why::Newest, _) | (Why::NamesTag, None) => place,
     };
-    let current = decision.current.join(", ");
-    let version = decision.version.as_ref().map(|version| version.tag.to_string()).unwrap_or_default();
-    let what = match (decision.outcome, &record.commit) {
-        (Outcome::Update, Some(commit)) => {
-            styled(GREEN, format!("{current} -> {version} in commit {}", short(commit.as_str())))
-        }
-        (Outcome::Update, None) => styled(YELLOW, format!("{current} -> {version}, not on the branch yet")),
-        (Outcome::Nothing, _) => "nothing to do".to_owned(),
-        (Outcome::Blocked, _) => styled(RED, "blocked"),
-    };
+    let what = outcome(record, present.overtaken(record));
     let mut lines = vec![format!("{place}: {what}")];
     let mut reasons: Vec<&Reason> = decision.reasons.iter().collect();
     reasons.sort_by_key(|reason| tag.is_none_or(|tag| reason.tag() != Some(tag)));
     lines.extend(reasons.iter().map(|reason| format!("  - {}", safe(&reason.to_string()))));
+    lines.extend(decision.gates.iter().map(|gate| format!("  {}", words::gate(gate))));
+    if why == Why::Newest {
+        lines.extend(present.untold(record).iter().map(|hold| format!("  now: {}", safe(&hold.to_string()))));
+    }
     let (at, head, key) = (record.decided_at, short(record.head.as_str()), &record.key);
     lines.push(styled(DIM, format!("  {} at {at}, from commit {head} of {key}", record.id)));
     lines
 }
 
-/// A decision with everything that is written down of it.
-fn whole(record: &DecisionRecord, events: &[EventId]) -> Block {
+/// What followed from a decision, and what has happened since.
+fn outcome(record: &DecisionRecord, overtaken: Option<Overtaken>) -> String {
     let decision = &record.decision;
-    let mut lines = about_decision(record, Why::Newest, None);
+    let current = decision.current.join(", ");
+    let version = decision.version.as_ref().map(|version| version.tag.to_string()).unwrap_or_default();
+    if let Some(overtaken) = overtaken {
+        let merged = if decision.outcome == Outcome::Offered { "merged: " } else { "" };
+        return match overtaken {
+            Overtaken::Runs { since } => styled(GREEN, format!("{current} -> {version} {merged}runs since {since}")),
+            Overtaken::Refused { pull_request } => {
+                styled(YELLOW, format!("{current}, and {version} refused: #{pull_request} was closed"))
+            }
+            Overtaken::Skipped => styled(YELLOW, format!("{current}, and {version} is skipped")),
+        };
+    }
+    match (decision.outcome, &record.commit) {
+        (Outcome::Update, Some(commit)) => {
+            styled(GREEN, format!("{current} -> {version} in commit {}", short(commit.as_str())))
+        }
+        (Outcome::Update, None) => styled(YELLOW, format!("{current} -> {version}, not on the branch yet")),
+        (Outcome::Nothing, _) => "nothing to do".to_owned(),
+        (Outcome::Offered, _) => {
+            let number = words::pull_request(decision);
+            let place = if number.is_empty() { " in a pull request" } else { number.as_str() };
+            styled(YELLOW, format!("{current} -> {version} offered{place}"))
+        }
+        (Outcome::Waiting, _) => styled(YELLOW, format!("{current}, and {version} waits")),
+        (Outcome::Blocked, _) => styled(RED, "blocked"),
+    }
+}
+
+/// A decision with everything that is written down of it.
+fn whole(record: &DecisionRecord, events: &[EventId], present: &Present) -> Block {
+    let decision = &record.decision;
+    let mut lines = about_decision(record, Why::Newest, None, present);
     let mut add = |label: &str, text: &str| lines.push(format!("  {} {text}", styled(DIM, format!("{label:<7}"))));
     add("image", &decision.image.to_string());
     if !decision.current.is_empty() {
@@ -256,6 +291,7 @@ mod tests {
             outcome,
             version: Some(Version { tag: "1.5.0".parse().unwrap(), digest }),
             reasons,
+            gates: Vec::new(),
         };
         DecisionRecord {
             id: id.parse().unwrap(),
@@ -278,7 +314,11 @@ mod tests {
     }
 
     fn lines(found: &Found) -> Vec<String> {
-        in_words(found, &[]).iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
+        lines_now(found, &Present::default())
+    }
+
+    fn lines_now(found: &Found, present: &Present) -> Vec<String> {
+        in_words(found, &[], present).iter().map(|line| anstream::adapter::strip_str(line).to_string()).collect()
     }
 
     fn of_one(record: EventRecord, decisions: Vec<DecisionRecord>) -> Vec<String> {
@@ -325,6 +365,67 @@ mod tests {
             heard[0],
             "no decision about ghcr.io/acme/web names the tag 9.9.9; receiver ci was told of it at 2026-11-26T03:00:00Z (ev-1)"
         );
+    }
+
+    #[test]
+    fn what_is_offered_or_waits_is_told_with_its_gates() {
+        use tagboat_model::{Gate, GateName, GateState, Stage};
+        let version = update().decision.version.unwrap();
+        let mut offered = decision("d-3", Outcome::Offered, vec![Reason::InPullRequest { version, number: 12 }]);
+        offered.decision.gates = vec![Gate {
+            name: GateName::Approvals,
+            state: GateState::Waiting,
+            holds: Stage::Merge,
+            text: "waiting: 0 of 1".to_owned(),
+            until: None,
+        }];
+        let told = lines(&Found::Decision(Box::new(offered.clone()), Vec::new()));
+        assert_eq!(
+            told[..3],
+            ["web in dev: 1.4.0 -> 1.5.0 offered in #12", "  - #12 brings 1.5.0", "  waits: approvals waiting: 0 of 1"]
+        );
+        offered.decision.outcome = Outcome::Waiting;
+        let told = lines(&Found::Decision(Box::new(offered), Vec::new()));
+        assert_eq!(told[0], "web in dev: 1.4.0, and 1.5.0 waits");
+    }
+
+    #[test]
+    fn what_happened_since_a_decision_is_told() {
+        use tagboat_model::{Hold, Person, PutBy, Ran, RanIn, Until, Wish};
+        let version = update().decision.version.unwrap();
+        let offered =
+            decision("d-3", Outcome::Offered, vec![Reason::InPullRequest { version: version.clone(), number: 3 }]);
+        let told = |present: &Present| lines_now(&Found::Decision(Box::new(offered.clone()), Vec::new()), present);
+        let ran = Ran {
+            version: version.clone(),
+            since: NOW,
+            until: None,
+            by: PutBy::Others,
+            commit: None,
+            taken_back: false,
+            rollout: None,
+        };
+        let ran = RanIn { environment: "dev".parse().unwrap(), entry: "web".parse().unwrap(), ran };
+        let runs = Present { ran: vec![(key().tenant, key().repository, ran)], holds: Vec::new() };
+        assert_eq!(told(&runs)[0], "web in dev: 1.4.0 -> 1.5.0 merged: runs since 2026-11-26T03:00:00Z");
+        let held = |wish: Wish| {
+            let hold = Hold {
+                id: "h-1".parse().unwrap(),
+                environment: Some("dev".parse().unwrap()),
+                entry: None,
+                wish,
+                by: Person::operator("Ann"),
+                why: None,
+                since: NOW,
+                until: Until::Released,
+            };
+            Present { ran: Vec::new(), holds: vec![(key().tenant, key().repository, hold)] }
+        };
+        let refused = told(&held(Wish::Refuse { version, pull_request: 3 }));
+        assert_eq!(refused[0], "web in dev: 1.4.0, and 1.5.0 refused: #3 was closed");
+        let frozen = told(&held(Wish::Freeze));
+        assert_eq!(frozen[0], "web in dev: 1.4.0 -> 1.5.0 offered in #3");
+        assert_eq!(frozen[2], "  now: all of dev is frozen by operator Ann since 2026-11-26T03:00:00Z");
     }
 
     #[test]

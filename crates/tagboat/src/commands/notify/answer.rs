@@ -7,10 +7,11 @@ use std::{iter, time::Duration};
 
 use serde::Deserialize;
 use serde_json::Value;
-use tagboat_model::{EventId, Reason, Tag, TenantName, Timestamp, shown};
+use tagboat_model::{EventId, Gate, Reason, Tag, TenantName, Timestamp, shown};
 use tagboat_server::Fate;
 
 use crate::{
+    commands::words,
     exit::{Code, Failure},
     output::short,
 };
@@ -22,21 +23,21 @@ const WAITS: (Duration, Duration) = (Duration::from_millis(500), Duration::from_
 
 /// An answer of a server, read to its end.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Answer {
-    pub(super) status: u16,
+pub(in crate::commands) struct Answer {
+    pub(in crate::commands) status: u16,
     /// For how long it asks us to stay away.
-    pub(super) retry_after: Option<Duration>,
-    pub(super) body: Vec<u8>,
+    pub(in crate::commands) retry_after: Option<Duration>,
+    pub(in crate::commands) body: Vec<u8>,
 }
 
 impl Answer {
     /// Whether the same request may be answered otherwise later.
-    pub(super) fn may_pass(&self) -> bool {
+    pub(in crate::commands) fn may_pass(&self) -> bool {
         matches!(self.status, 408 | 425 | 429 | 500..=599)
     }
 
     /// `{"error": "…"}`
-    fn error(&self) -> Option<String> {
+    pub(in crate::commands) fn error(&self) -> Option<String> {
         let body: Value = serde_json::from_slice(&self.body).ok()?;
         body.get("error").and_then(Value::as_str).map(shown)
     }
@@ -86,7 +87,8 @@ pub(super) fn announced(answer: &Answer) -> Result<(Announced, Value), Failure> 
 /// How the command ends.
 pub(super) fn code(fate: Fate) -> Code {
     match fate {
-        Fate::Committed | Fate::Nothing => Code::Ok,
+        Fate::Committed | Fate::Offered | Fate::Nothing => Code::Ok,
+        Fate::Held => Code::Pending,
         Fate::Unwanted => Code::Nothing,
         Fate::Unusable | Fate::Blocked => Code::Refused,
         // Only when time is up.
@@ -133,6 +135,9 @@ struct Decided {
     /// In the order of the sentences that explain them.
     #[serde(default)]
     reasons: Vec<Value>,
+    /// Those of a newer server may be of names that are not known here.
+    #[serde(default)]
+    gates: Vec<Value>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -155,10 +160,27 @@ impl Taken {
         let what = match (outcome.as_str(), &self.commit) {
             ("update", Some(commit)) => format!("{current} -> {tag} in commit {}", short(&shown(commit))),
             ("update", None) => format!("{current} -> {tag}, not on the branch yet"),
+            ("offered", _) => format!("{current} -> {tag} offered{}", self.pull_request()),
+            ("waiting", _) => format!("{current}, and {tag} waits"),
             ("blocked", _) => format!("{current}, blocked"),
             _ => format!("stays at {current}"),
         };
         format!("{environment}: {entry} {what}")
+    }
+
+    /// ` in #12`; the number may not be known yet.
+    fn pull_request(&self) -> String {
+        let number = self.decision.reasons.iter().find_map(|reason| {
+            let is_one = reason.get("code").and_then(Value::as_str) == Some("inPullRequest");
+            reason.get("number").and_then(Value::as_u64).filter(|_| is_one)
+        });
+        number.map_or_else(|| " in a pull request".to_owned(), |number| format!(" in #{number}"))
+    }
+
+    /// The gates that have not passed, a line each.
+    pub(super) fn gates(&self) -> Vec<String> {
+        let gates = self.decision.gates.iter().filter_map(|gate| Gate::deserialize(gate).ok());
+        gates.filter(|gate| !gate.is_passed()).map(|gate| words::gate(&gate)).collect()
     }
 
     /// Why, most important first, as far as it is about this tag or about none: what was announced before is of no
@@ -348,6 +370,8 @@ mod tests {
             ("waiting", Code::Failed),
             ("unwanted", Code::Nothing),
             ("committed", Code::Ok),
+            ("offered", Code::Ok),
+            ("held", Code::Pending),
             ("nothing", Code::Ok),
             ("unusable", Code::Refused),
             ("blocked", Code::Refused),
@@ -376,6 +400,23 @@ mod tests {
         assert_eq!(line("update", version, "null"), "dev: web 1.4.0 -> 1.5.0, not on the branch yet");
         assert_eq!(line("nothing", "null", "null"), "dev: web stays at 1.4.0");
         assert_eq!(line("blocked", "null", "null"), "dev: web 1.4.0, blocked");
+        assert_eq!(line("offered", version, "null"), "dev: web 1.4.0 -> 1.5.0 offered in a pull request");
+        assert_eq!(line("waiting", version, "null"), "dev: web 1.4.0, and 1.5.0 waits");
+    }
+
+    #[test]
+    fn a_pull_request_is_named_and_gates_that_wait_are_told() {
+        let body = r#"{"fate":"offered","decisions":[{"commit":null,"decision":{
+            "environment":"prod","entry":"web","outcome":"offered","current":["1.4.0"],"version":{"tag":"1.5.0"},
+            "reasons":[{"code":"selected","tag":"1.5.0"},{"code":"inPullRequest","version":{},"number":12}],
+            "gates":[
+                {"name":"soak","state":"passed","holds":"offer","text":"passed: long enough"},
+                {"name":"approvals","state":"waiting","holds":"merge","text":"waiting: 0 of 1"},
+                {"name":"of another age","state":"waiting","holds":"merge","text":"x"}
+            ]}}]}"#;
+        let (followed, _) = followed(&answer(200, body)).unwrap();
+        assert_eq!(followed.decisions[0].line(), "prod: web 1.4.0 -> 1.5.0 offered in #12");
+        assert_eq!(followed.decisions[0].gates(), ["waits: approvals waiting: 0 of 1"]);
     }
 
     #[test]

@@ -3,9 +3,9 @@
 //! What is read from the environment is chosen in `ci` and `token`, what an answer means in `answer`: all pure. Only
 //! `request` and `token` reach out.
 
-mod answer;
+pub(super) mod answer;
 mod ci;
-mod request;
+pub(super) mod request;
 mod show;
 mod token;
 
@@ -200,7 +200,7 @@ fn key(arguments: &Notify, ci: &Ci, body: &str) -> String {
 }
 
 /// The address as it is written before a path.
-fn address(server: &Url) -> String {
+pub(super) fn address(server: &Url) -> String {
     server.as_str().trim_end_matches('/').to_owned()
 }
 

@@ -63,7 +63,7 @@ pub(super) struct Session<'a> {
 }
 
 /// Whether an address may be sent a credential: over https, to this machine, or because somebody permits it.
-pub(super) fn is_reachable(url: &Url, insecure: bool) -> bool {
+pub(in crate::commands) fn is_reachable(url: &Url, insecure: bool) -> bool {
     match url.scheme() {
         "https" => true,
         "http" => insecure || is_loopback(url),
@@ -78,7 +78,7 @@ fn is_loopback(url: &Url) -> bool {
 }
 
 /// A client for one address. Proxies of the environment are not asked for this machine.
-pub(super) fn client(url: &Url) -> Result<Client, Failure> {
+pub(in crate::commands) fn client(url: &Url) -> Result<Client, Failure> {
     let builder = Client::builder()
         .user_agent(concat!("tagboat/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -91,7 +91,7 @@ pub(super) fn client(url: &Url) -> Result<Client, Failure> {
 
 /// Send a request and read its answer to the end. The error is why there is none; its address is left out, since
 /// that of a CI's endpoint is not for everybody.
-pub(super) async fn exchange(request: RequestBuilder) -> Result<Answer, String> {
+pub(in crate::commands) async fn exchange(request: RequestBuilder) -> Result<Answer, String> {
     let broken = |error: reqwest::Error| chain(&error.without_url());
     let mut response = request.send().await.map_err(broken)?;
     let text = response.headers().get(header::RETRY_AFTER).and_then(|value| value.to_str().ok());

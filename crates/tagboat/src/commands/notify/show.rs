@@ -60,6 +60,8 @@ pub(super) fn followed(image: &NewImage, followed: &Followed) -> Vec<String> {
         Fate::Waiting => styled(YELLOW, "waiting"),
         Fate::Unwanted => styled(YELLOW, "no config repository wants it"),
         Fate::Committed => styled(GREEN, "committed"),
+        Fate::Offered => styled(GREEN, "offered by pull request"),
+        Fate::Held => styled(YELLOW, "waits for a gate, a hold or a limit"),
         Fate::Nothing => "nothing to do".to_owned(),
         Fate::Unusable => styled(RED, "cannot be used"),
         Fate::Blocked => styled(RED, "blocked, a person has to act"),
@@ -70,6 +72,7 @@ pub(super) fn followed(image: &NewImage, followed: &Followed) -> Vec<String> {
         if followed.fate != Fate::Committed {
             lines.extend(taken.reasons(&image.tag).iter().map(|reason| format!("    - {reason}")));
         }
+        lines.extend(taken.gates().iter().map(|gate| format!("    {gate}")));
     }
     if followed.fate == Fate::Unusable && followed.decisions.iter().any(|taken| taken.may_pass(&image.tag)) {
         lines.push("  what may pass is looked at again by itself; it is committed once it can be used".to_owned());
@@ -144,6 +147,27 @@ mod tests {
         assert_eq!(
             of("blocked", "blocked"),
             ["ghcr.io/acme/web:1.5.0: blocked, a person has to act", "  dev: web 1.4.0, blocked", "    - so it is"]
+        );
+    }
+
+    #[test]
+    fn an_offer_is_told_with_the_number_of_its_pull_request_and_its_gates() {
+        let body = json!({ "fate": "offered", "decisions": [{
+            "decision": {
+                "environment": "prod", "entry": "web", "outcome": "offered", "current": ["1.4.0"], "version": { "tag": "1.5.0" },
+                "reasons": [{ "code": "inPullRequest", "number": 12 }],
+                "gates": [{ "name": "approvals", "state": "waiting", "holds": "merge", "text": "waiting: 0 of 1" }],
+            },
+            "explanation": ["#12 brings 1.5.0"],
+        }] });
+        assert_eq!(
+            plain(&followed(&image(), &serde_json::from_value(body).unwrap())),
+            [
+                "ghcr.io/acme/web:1.5.0: offered by pull request",
+                "  prod: web 1.4.0 -> 1.5.0 offered in #12",
+                "    - #12 brings 1.5.0",
+                "    waits: approvals waiting: 0 of 1",
+            ]
         );
     }
 

@@ -6,6 +6,7 @@
 
 mod git;
 mod policy;
+mod pull_request;
 mod push_to_ref;
 mod references;
 mod sweep;
@@ -22,7 +23,7 @@ struct Setup {
     /// The binary of Tagboat.
     binary: PathBuf,
     rounds: u32,
-    /// Further files in the config repository.
+    /// Further files in the config repository; for `pull-request` the images, each with a file.
     files: usize,
 }
 
@@ -40,6 +41,7 @@ async fn main() -> ExitCode {
     match name.as_str() {
         "git" => git::run(&setup).await,
         "policy" => policy::run(&setup),
+        "pull-request" => pull_request::run(&setup).await,
         "push-to-ref" => push_to_ref::run(&setup).await,
         "references" => references::run(&setup),
         "sweep" => sweep::run(&setup).await,
@@ -49,7 +51,7 @@ async fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: bench git|policy|push-to-ref|references|sweep TAGBOAT ROUNDS FILES text|json");
+    eprintln!("usage: bench git|policy|pull-request|push-to-ref|references|sweep TAGBOAT ROUNDS FILES text|json");
     ExitCode::from(2)
 }
 

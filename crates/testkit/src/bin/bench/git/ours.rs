@@ -73,7 +73,8 @@ impl Ours {
             files: vec![NewFile { path: FILE.to_owned(), bytes: text.into_bytes() }],
         };
         let change = BranchChange::Append { base, commits: vec![commit] };
-        let push = Push { updates: vec![BranchUpdate { branch: self.branch.clone(), change }] };
+        let update = BranchUpdate { branch: self.branch.clone(), change };
+        let push = Push { updates: vec![update], options: Vec::new() };
         let outcome = self.repository.push(&push).await.unwrap();
         assert!(matches!(outcome, PushOutcome::Landed(_)), "{outcome:?}");
         let PushOutcome::Landed(commits) = outcome else { return String::new() };
