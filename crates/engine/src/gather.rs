@@ -43,7 +43,7 @@ use crate::{
 
 /// Images that are looked at together: their registries are asked at once, and what was read of them is forgotten
 /// before the next come.
-const IMAGES_AT_ONCE: usize = 32;
+const IMAGES_AT_ONCE: usize = 100;
 
 /// What was gathered, with what is needed to act on it.
 pub(crate) struct Gathered {

@@ -119,22 +119,14 @@ impl Inquiry<'_> {
                 put = self.put_forward(&facts, &tags);
             }
         }
-        let mut unread = self.never_read(&facts, &put.unplaced);
-        if depth.build_times && !unread.is_empty() {
-            let (before, part) = (unread.len(), unread.get(..MOST_TAGS_READ).unwrap_or(&unread).to_vec());
-            if let Err(detail) = self.read_all(&facts.image, &part).await {
-                return Ok(Answer::Down(detail));
+        if depth.build_times {
+            match self.read_build_times(&facts, &tags, put).await {
+                Ok((placed, unread)) => (put, facts.unread) = (placed, unread),
+                Err(detail) => return Ok(Answer::Down(detail)),
             }
-            put = self.put_forward(&facts, &tags);
-            unread = self.never_read(&facts, &put.unplaced);
-            if unread.len() == before || before == part.len() {
-                // What could not be read now is left out; the next sweep tries again.
-                unread.clear();
-            } else {
-                self.look_again(&facts.image, self.engine.now().plus(BETWEEN_READS));
-            }
+        } else {
+            facts.unread = self.never_read(&facts, &put.unplaced).len();
         }
-        facts.unread = unread.len();
         facts.further = put.further;
         facts.passed_over = [put.passed_over, strangers, no_images].concat();
         let mut wanted = put.wanted;
@@ -148,12 +140,47 @@ impl Inquiry<'_> {
                 return Ok(Answer::Nothing);
             }
         }
+        if idle && self.is_offered(&facts, &wanted) {
+            return Ok(Answer::Nothing);
+        }
         if let Err(detail) = self.ask_about(&mut facts, rule, wanted).await? {
             // A better tag that cannot be judged now must not make a lesser one win.
             return Ok(Answer::Down(detail));
         }
         self.put_what_runs(&mut facts);
         Ok(Answer::Facts(Box::new(facts)))
+    }
+
+    /// Read when tags were built whose place depends on it, a part of them now. Returns all in their order, and how many are
+    /// still to be read.
+    async fn read_build_times(
+        &mut self,
+        facts: &ImageFacts,
+        tags: &[Tag],
+        put: PutForward,
+    ) -> Result<(PutForward, usize), String> {
+        let unread = self.never_read(facts, &put.unplaced);
+        if unread.is_empty() {
+            return Ok((put, 0));
+        }
+        let part = unread.get(..MOST_TAGS_READ).unwrap_or(&unread);
+        self.read_all(&facts.image, part).await?;
+        let put = self.put_forward(facts, tags);
+        let left = self.never_read(facts, &put.unplaced).len();
+        if left == unread.len() || unread.len() == part.len() {
+            // What could not be read now is left out; the next sweep tries again.
+            return Ok((put, 0));
+        }
+        self.look_again(&facts.image, self.engine.now().plus(BETWEEN_READS));
+        Ok((put, left))
+    }
+
+    /// Whether the best of what is known is offered. It was confirmed then; many pull requests may be open, and asking about
+    /// each with every event of any image would tell nothing new.
+    fn is_offered(&self, facts: &ImageFacts, wanted: &[Considered]) -> bool {
+        let (Some(offered), Some(best)) = (&self.offered, wanted.first()) else { return false };
+        let names = |tag| self.observation(&facts.image, tag).map(|observed| &observed.manifest.digest);
+        best.tag == offered.tag && names(&best.tag) == Some(&offered.digest)
     }
 
     /// The tags that are put forward of those that were spoken of, are listed, or are known, best first.

@@ -207,12 +207,12 @@ pub(super) async fn image_facts(
         }
         return Ok(Some(facts));
     }
+    inquiry.offered = situation.offered(key, &asked.environment.name, &asked.entry.name);
     inquiry.skips = skips(&situation.holds, &asked.environment.name, &facts);
     match inquiry.candidates(facts.clone(), rule, &event_tags).await? {
         Answer::Nothing => {
-            // What a pull request offers is offered still, as long as nothing gives a reason to look anew; and what somebody
-            // asked for is wanted.
-            facts.offered = situation.offered(key, &asked.environment.name, &asked.entry.name);
+            // What a pull request offers is offered still, and what somebody asked for is wanted.
+            facts.offered = inquiry.offered.take();
             let asked_for = situation.asked_for(&asked.environment.name, &asked.entry.name);
             Ok((facts.offered.is_some() || asked_for).then_some(facts))
         }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
-use tagboat_model::{Digest, Duration, Hold, ImageName, SignatureRule, Tag, Timestamp};
+use tagboat_model::{Digest, Duration, Hold, ImageName, SignatureRule, Tag, Timestamp, Version};
 use tagboat_policy::{Known, Sight};
 use tagboat_ports::{
     Interest, ManifestDescription, ManifestKind, Observation, ObservedTag, RegistryError, RegistryErrorKind, Step,
@@ -45,6 +45,8 @@ pub(super) struct Inquiry<'e> {
     pub(super) announced: BTreeMap<ImageName, Announcements>,
     /// The holds that take versions out of the choice for the image that is asked about.
     pub(super) skips: Vec<Hold>,
+    /// What an open pull request offers of it.
+    pub(super) offered: Option<Version>,
     pub(super) lists: BTreeMap<ImageName, Result<Vec<Tag>, String>>,
     /// What was read ahead, until it is asked for.
     pub(super) ahead: BTreeMap<(ImageName, Tag), Result<Option<ManifestDescription>, RegistryError>>,
@@ -89,6 +91,7 @@ impl<'e> Inquiry<'e> {
             sighted: BTreeMap::new(),
             announced: BTreeMap::new(),
             skips: Vec::new(),
+            offered: None,
             lists: BTreeMap::new(),
             ahead: BTreeMap::new(),
             looked_at: BTreeSet::new(),
