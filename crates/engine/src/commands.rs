@@ -4,7 +4,7 @@
 //! Holds are placed before anything is decided; the answer is given after everything is done, so that a command is done
 //! again rather than lost.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use sha2::{Digest as _, Sha256};
 use tagboat_model::{
@@ -22,6 +22,7 @@ use tagboat_settings::RepositorySettings;
 use crate::{
     ConfigRepository, Engine, ReconcileError, chain,
     gather::{Running, Situation},
+    pulls::PullsDone,
     reconcile::unless_told,
 };
 
@@ -213,10 +214,10 @@ impl Engine {
         config: &ConfigRepository,
         mut commanded: Commanded,
         decisions: &[&Decision],
-        (situation, unfinished): (&Situation, &BTreeSet<u64>),
+        (situation, done): (&Situation, &PullsDone),
     ) -> Result<(), ReconcileError> {
         // What is tried again is answered once it is done.
-        commanded.answers.retain(|(record, _)| !is_unfinished(record, unfinished));
+        commanded.answers.retain(|(record, answer)| !is_tried_again(record, answer, done));
         let explained = commanded.explain.into_iter().map(|record| {
             let about = decisions_about(&record, decisions, situation);
             let answer = CommandAnswer { outcome: CommandOutcome::Done, text: explain(&about) };
@@ -238,10 +239,16 @@ impl Engine {
     }
 }
 
-/// Whether a command is about a pull request with which not all could be done now.
-fn is_unfinished(record: &CommandRecord, unfinished: &BTreeSet<u64>) -> bool {
-    let acts = matches!(record.command, Command::Merge | Command::Rebuild);
-    acts && matches!(&record.origin, CommandOrigin::Comment { pull_request, .. } if unfinished.contains(pull_request))
+/// Whether what a command asks for could not be done now, and is tried again. What was built anew is not again: people may
+/// have added to it since.
+fn is_tried_again(record: &CommandRecord, answer: &CommandAnswer, done: &PullsDone) -> bool {
+    let CommandOrigin::Comment { pull_request, .. } = &record.origin else { return false };
+    let is_open = match record.command {
+        Command::Merge => done.unfinished.contains(pull_request) || done.unbuilt.contains(pull_request),
+        Command::Rebuild => done.unbuilt.contains(pull_request),
+        _ => false,
+    };
+    is_open && answer.outcome == CommandOutcome::Done
 }
 
 /// Why a command is not done though nothing is against it.

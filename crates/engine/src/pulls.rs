@@ -36,6 +36,7 @@ pub(crate) struct PullsDone {
     pub(crate) later: Option<Timestamp>,
     /// Branches that stand elsewhere than they were seen: the next reconcile looks again.
     pub(crate) moved: bool,
+    moved_heads: Vec<BranchName>,
     /// Whether something was merged, so that the base has moved.
     pub(crate) merged: bool,
     /// Whether something that people see of them was written.
@@ -46,23 +47,38 @@ pub(crate) struct PullsDone {
     pub(crate) error: Option<ReconcileError>,
     /// The pull requests of which a step failed; what comes after it was left.
     pub(crate) failed: BTreeSet<u64>,
-    /// Those of them, and of those whose branch did not become what it is to be, where trying again may help.
+    /// Those of them where trying again may help.
     pub(crate) unfinished: BTreeSet<u64>,
-    /// Whether one could not be opened: nothing remembers yet what it is to offer.
-    pub(crate) unopened: bool,
+    /// Those whose branch stands elsewhere than it was seen, and was not built anew.
+    pub(crate) unbuilt: BTreeSet<u64>,
+    /// Whether the text of one could not be written: nothing else remembers what it is to offer.
+    pub(crate) unwritten: bool,
+}
+
+/// A step that failed.
+struct FailedStep {
+    number: Option<u64>,
+    /// Whether it was to write the text that says what is offered.
+    is_text: bool,
+    error: ReconcileError,
+}
+
+impl FailedStep {
+    fn new(step: &PullStep, error: ReconcileError) -> Self {
+        let is_text = matches!(step, PullStep::Open { .. } | PullStep::Edit { .. } | PullStep::Close { .. });
+        Self { number: number_of(step), is_text, error }
+    }
 }
 
 impl PullsDone {
-    fn failed_at(&mut self, number: Option<u64>, error: ReconcileError) {
-        match number {
-            Some(number) => {
-                self.failed.insert(number);
-                if !error.needs_a_person() {
-                    self.unfinished.insert(number);
-                }
+    fn note(&mut self, FailedStep { number, is_text, error }: FailedStep) {
+        if let Some(number) = number {
+            self.failed.insert(number);
+            if !error.needs_a_person() {
+                self.unfinished.insert(number);
             }
-            None => self.unopened = true,
         }
+        self.unwritten |= is_text;
         self.error.get_or_insert(error);
     }
 }
@@ -104,10 +120,11 @@ impl Engine {
             true => Vec::new(),
             false => self.push_branches(key, config, updates, &mut done).await?,
         };
-        done.unfinished.extend(steps.iter().filter_map(|step| match step {
-            PullStep::Rebuild { number, head, .. } if lost.contains(head) => Some(*number),
+        let unbuilt = steps.iter().filter_map(|step| match step {
+            PullStep::Rebuild { number, head, .. } if done.moved_heads.contains(head) => Some(*number),
             _ => None,
-        }));
+        });
+        done.unbuilt = unbuilt.collect();
         // What has no branch as it is to be has nothing to say yet.
         let has_branch = |step: &&PullStep| match step {
             PullStep::Open { head, .. } => !lost.contains(head) && !leftovers.is_others(head),
@@ -136,7 +153,7 @@ impl Engine {
             for step in steps {
                 match self.act_on_pull(key, forge, pulls, step).await {
                     Ok(came_to) => acted.push(came_to),
-                    Err(error) => return (acted, Some((number_of(step), error))),
+                    Err(error) => return (acted, Some(FailedStep::new(step, error))),
                 }
             }
             (acted, None)
@@ -155,8 +172,8 @@ impl Engine {
                         Acted::Problem(text) => done.problems.push(text),
                     }
                 }
-                if let Some((number, error)) = failed {
-                    done.failed_at(number, error);
+                if let Some(failed) = failed {
+                    done.note(failed);
                 }
             }
         }
@@ -222,7 +239,10 @@ fn lost(updates: &[BranchUpdate], outcome: &PushOutcome, done: &mut PullsDone) -
     let branches: Vec<BranchName> = updates.iter().map(|update| update.branch.clone()).collect();
     match outcome {
         PushOutcome::Landed(_) => return Vec::new(),
-        PushOutcome::Moved(_) => done.moved = true,
+        PushOutcome::Moved(_) => {
+            done.moved = true;
+            done.moved_heads.extend(branches.iter().cloned());
+        }
         PushOutcome::Refused(detail) => {
             let names: Vec<&str> = branches.iter().map(BranchName::as_str).collect();
             done.problems.push(format!("the Git server refused {}: {}", names.join(", "), shown(detail)));

@@ -176,7 +176,7 @@ impl Engine {
         // A branch of a pull request stands elsewhere than was seen: a listing lags behind, which haste does not help.
         let soon = done.moved.then(|| self.now().plus(WHILE_LISTINGS_LAG));
         let wake_at = [proposed.wake_at, soon, done.later].into_iter().flatten().min();
-        let failed = done.error.map(|error| (error, !done.unopened));
+        let failed = done.error.map(|error| (error, !done.unwritten));
         Ok(Pursued::Done { newest, problem, wake_at, failed })
     }
 

@@ -221,7 +221,7 @@ impl Engine {
     ) -> Result<(), ReconcileError> {
         let decisions: Vec<&Decision> = recorded.decisions.iter().map(|(_, decision)| decision).collect();
         let commanded = std::mem::take(&mut gathered.commanded);
-        self.answer(work, config, commanded, &decisions, (&gathered.situation, &done.unfinished)).await?;
+        self.answer(work, config, commanded, &decisions, (&gathered.situation, done)).await?;
         self.end_holds(work, gathered, &decisions).await?;
         self.mirror_state(work, config).await?;
         let touched = crate::gather::touched_numbers(&gathered.events);

@@ -166,7 +166,7 @@ fn choose(facts: &ImageFacts, current: &[String], wishes: &Wishes<'_>, now: Time
     let floor = floor(facts);
     let circumstances = Circumstances { current: floor.as_ref().map(|floor| (&floor.tag, &floor.known)), now };
     // Nothing gave a reason to look at it anew, so it stands, whether the registry can be asked or not.
-    if let Some(offered) = facts.offered.as_ref().filter(|_| facts.candidates.is_empty()) {
+    if let Some(offered) = facts.offered.as_ref().filter(|_| is_unasked(facts)) {
         return match against_offered(facts, offered, wishes, circumstances) {
             Some(reason) => Conclusion::nothing(vec![reason]),
             None => chosen(facts, current, offered.clone(), Vec::new()),
@@ -201,6 +201,11 @@ fn choose(facts: &ImageFacts, current: &[String], wishes: &Wishes<'_>, now: Time
     };
     let others = about_others(facts, Some(&version.tag), circumstances, wishes);
     chosen(facts, current, version, others)
+}
+
+/// Whether the registry was asked about nothing.
+fn is_unasked(facts: &ImageFacts) -> bool {
+    facts.candidates.iter().all(|candidate| candidate.state == CandidateState::Unasked)
 }
 
 fn chosen(facts: &ImageFacts, current: &[String], version: Version, others: Vec<Reason>) -> Conclusion {

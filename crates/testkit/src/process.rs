@@ -5,6 +5,7 @@ use std::{
     hash::{BuildHasher as _, RandomState},
     io::Read as _,
     net::{TcpListener, TcpStream},
+    os::unix::fs::MetadataExt as _,
     process::{Child, Command, Stdio},
     sync::Mutex,
     time::{Duration, Instant},
@@ -75,7 +76,9 @@ const PORTS: std::ops::Range<u16> = 10_000..30_000;
 #[must_use]
 pub fn free_port() -> u16 {
     static KEPT: Mutex<Vec<File>> = Mutex::new(Vec::new());
-    let folder = std::env::temp_dir().join("tagboat-test-ports");
+    // Another user's locks could not be opened.
+    let user = std::fs::metadata("/proc/self").map_or(0, |own| own.uid());
+    let folder = std::env::temp_dir().join(format!("tagboat-test-ports-{user}"));
     std::fs::create_dir_all(&folder).unwrap();
     let random = RandomState::new();
     for attempt in 0..1000_u16 {

@@ -6,9 +6,9 @@ use tagboat_testkit::{
 };
 
 use super::{
-    THREE,
+    FILE, THREE,
     asked::{check_runs, gates_status, head_of, image_in, is_merged, reasons, tell, text_of, weekday, with_host},
-    three, with,
+    only_prod, three, with,
 };
 
 /// Staging with these lines more.
@@ -33,7 +33,7 @@ async fn wait_for_gates(world: &GithubWorld, commit: &str, state: &str) -> Strin
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_soak_is_not_begun_anew_by_what_arrives_later() {
-    let setup = with(&staging("    gates: { soak: 3s }\n"));
+    let setup = with(&staging("    gates: { soak: 8s }\n"));
     let world = GithubWorld::start(setup, |setup, repository| setup.repository(repository)).await;
     world.push("web", "1.5.0").await;
     world.wait_for_file("apps/dev/web.yaml", "web:1.5.0").await;
@@ -44,12 +44,23 @@ async fn a_soak_is_not_begun_anew_by_what_arrives_later() {
     assert_eq!(waiting["gates"][0]["name"], "soak");
 
     // Something newer arrives while the first waits: the first is offered when its own time is over.
-    tokio::time::sleep(std::time::Duration::from_millis(1500)).await;
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
     world.push("web", "1.6.0").await;
     let first = world.wait_for_pull("Promote web 1.5.0 to staging").await;
     assert!(text_of(&world, first).contains("| `soak` | ✅ passed |"), "{}", text_of(&world, first));
     // And the newer one takes its place after its own.
     assert_eq!(world.wait_for_pull("Promote web 1.6.0 to staging").await, first);
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_policy_chose_waits_until_it_is_old_enough_and_is_merged_then() {
+    let rules = "    gates: { minimumAge: 4s }\n    pullRequest: { draft: true, autoMerge: true }\n";
+    let world = GithubWorld::start(only_prod(rules), |setup, repository| setup.repository(repository)).await;
+    world.push("web", "1.5.0").await;
+    let number = world.wait_for_pull("Update web to 1.5.0 in prod").await;
+    assert!(text_of(&world, number).contains("| `minimumAge` | ⏳ waiting |"), "{}", text_of(&world, number));
+    world.wait_for_file(FILE, "web:1.5.0").await;
     world.finish();
 }
 

@@ -77,7 +77,7 @@ async fn entries_with_other_names_take_the_place_of_those_that_were_offered() {
     world
         .wait("the other names", async |world| {
             let open = world.github.open_pulls(REPOSITORY);
-            matches!(open[..], [one] if world.body(one).contains("shop-api") && !world.body(one).contains("| web |"))
+            matches!(open[..], [one] if world.body(one).contains("shop-api") && !world.body(one).contains("| web ("))
         })
         .await;
     world.settle().await;

@@ -14,11 +14,10 @@ use crate::{
 };
 
 impl Inquiry<'_> {
-    /// List many images at once that will be listed anyway. Each entry comes with whether nothing refers to it.
-    pub(super) async fn list_ahead<'a>(&mut self, entries: impl Iterator<Item = (&'a ImageEntry, bool)>) {
-        let wanted =
-            entries.filter(|(entry, unused)| !unused && lists(&entry.selection) && self.is_looked_at(&entry.image));
-        let images: BTreeSet<ImageName> = wanted.map(|(entry, _)| entry.image.clone()).collect();
+    /// List many images at once that will be listed anyway.
+    pub(super) async fn list_ahead<'a>(&mut self, entries: impl Iterator<Item = &'a ImageEntry>) {
+        let wanted = entries.filter(|entry| lists(&entry.selection) && self.is_looked_at(&entry.image));
+        let images: BTreeSet<ImageName> = wanted.map(|entry| entry.image.clone()).collect();
         let registry = &self.engine.ports.registry;
         let ask = async |image: ImageName| {
             let tags = registry.tags(&image).await;

@@ -7,8 +7,8 @@ use std::{
 };
 
 use tagboat_model::{
-    BranchKey, Digest, EntryName, EnvironmentName, Hold, ImageName, Reference, Tag, Timestamp, Uneditable, Version,
-    Wish,
+    BranchKey, Digest, EntryName, EnvironmentName, Hold, ImageName, Reference, Tag, Timestamp, Uneditable, Until,
+    Version, Wish,
 };
 use tagboat_ports::EventRecord;
 use tagboat_promotion::{
@@ -160,9 +160,13 @@ pub(super) async fn ask_ahead(
     situation: &Situation,
     key: &BranchKey,
 ) -> Result<(), ReconcileError> {
-    inquiry.list_ahead(asked.iter().map(|asked| (&asked.entry, asked.references.is_empty()))).await;
+    let is_asked_about = |asked: &&&Asked<'_>| {
+        !asked.references.is_empty() && !is_stopped(inquiry, asked, &event_tags(events, &asked.entry.image), situation)
+    };
+    let asked: Vec<&&Asked<'_>> = asked.iter().filter(is_asked_about).collect();
+    inquiry.list_ahead(asked.iter().map(|asked| &asked.entry)).await;
     let mut tags = BTreeSet::new();
-    for asked in asked.iter().filter(|asked| !asked.references.is_empty()) {
+    for asked in asked {
         let name = &asked.entry.name;
         if situation.kept_offer(key, asked.environment, name).is_none() {
             let event_tags = event_tags(events, &asked.entry.image);
@@ -172,6 +176,19 @@ pub(super) async fn ask_ahead(
     }
     inquiry.read_ahead(tags).await;
     Ok(())
+}
+
+/// Whether people stop all that would follow from a look that is only due because a rule or a hold changed. It is looked at
+/// once that ends, or in a sweep.
+fn is_stopped(inquiry: &Inquiry<'_>, asked: &Asked<'_>, event_tags: &[Tag], situation: &Situation) -> bool {
+    let now = inquiry.engine.now();
+    let stops = |hold: &&Hold| {
+        let lasts = !hold.is_over(now) && !matches!(hold.until, Until::NewerThan(_));
+        lasts && matches!(hold.wish, Wish::Hold | Wish::Freeze)
+    };
+    event_tags.is_empty()
+        && inquiry.is_only_unlisted(&asked.entry.image)
+        && situation.holds.iter().filter(stops).any(|hold| hold.concerns(&asked.environment.name, &asked.entry.name))
 }
 
 /// The facts of one image, or nothing where nothing gives a reason to look at it.
@@ -200,25 +217,37 @@ pub(super) async fn image_facts(
     };
     if let Some(offer) = situation.kept_offer(key, asked.environment, &asked.entry.name) {
         // It is to be merged before something newer comes.
-        facts.offered = Some(offer);
+        inquiry.recall(&facts).await?;
+        inquiry.stand_by(&mut facts, Some(offer));
         if !event_tags.is_empty() || inquiry.is_to_be_listed(&facts) {
             // What comes meanwhile is looked at once it is merged.
             inquiry.looked(image, false);
         }
         return Ok(Some(facts));
     }
-    inquiry.offered = situation.offered(key, &asked.environment.name, &asked.entry.name);
-    inquiry.skips = skips(&situation.holds, &asked.environment.name, &facts);
-    match inquiry.candidates(facts.clone(), rule, &event_tags).await? {
+    let offered = situation.offered(key, &asked.environment.name, &asked.entry.name);
+    let asked_for = situation.asked_for(&asked.environment.name, &asked.entry.name);
+    let answer = match is_stopped(inquiry, asked, &event_tags, situation) {
+        true => Answer::Nothing,
+        false => {
+            inquiry.offered = offered.clone();
+            inquiry.skips = skips(&situation.holds, &asked.environment.name, &facts);
+            inquiry.candidates(facts.clone(), rule, &event_tags).await?
+        }
+    };
+    match answer {
         Answer::Nothing => {
             // What a pull request offers is offered still, and what somebody asked for is wanted.
-            facts.offered = inquiry.offered.take();
-            let asked_for = situation.asked_for(&asked.environment.name, &asked.entry.name);
+            inquiry.stand_by(&mut facts, offered);
             Ok((facts.offered.is_some() || asked_for).then_some(facts))
         }
         Answer::Facts(found) => Ok(Some(*found)),
         Answer::Down(detail) => {
             facts.registry_unavailable = Some(detail);
+            if event_tags.is_empty() {
+                inquiry.stand_by(&mut facts, offered);
+                return Ok(Some(facts));
+            }
             let unasked = |tag| Candidate { tag, known: Default::default(), state: CandidateState::Unasked };
             facts.candidates = event_tags.into_iter().map(unasked).collect();
             Ok(Some(facts))

@@ -9,7 +9,7 @@ use tagboat_ports::{
     Interest, ManifestDescription, ManifestKind, Observation, ObservedTag, RegistryError, RegistryErrorKind, Step,
     Verification, Work,
 };
-use tagboat_promotion::ImageFacts;
+use tagboat_promotion::{Candidate, CandidateState, ImageFacts};
 
 use crate::{Engine, ReconcileError, chain, gather::announced::Announcements};
 
@@ -140,6 +140,20 @@ impl<'e> Inquiry<'e> {
         self.sweeping || self.unlisted.contains(image) || self.due.contains(image)
     }
 
+    /// Whether an image is to be looked at only because a rule or a hold changed.
+    pub(super) fn is_only_unlisted(&self, image: &ImageName) -> bool {
+        self.unlisted.contains(image) && !self.sweeping && !self.due.contains(image)
+    }
+
+    /// Let what is offered stand, if something is, with what is known of it.
+    pub(super) fn stand_by(&self, facts: &mut ImageFacts, offered: Option<Version>) {
+        if let Some(Version { tag, .. }) = &offered {
+            let known = self.known(facts, tag);
+            facts.candidates = vec![Candidate { tag: tag.clone(), known, state: CandidateState::Unasked }];
+        }
+        facts.offered = offered;
+    }
+
     /// Note that an image was looked at completely, or was to be and could not.
     pub(super) fn looked(&mut self, image: &ImageName, completely: bool) {
         let looked = if completely { &mut self.looked_at } else { &mut self.missed };
@@ -170,6 +184,8 @@ impl<'e> Inquiry<'e> {
             // The age of what a followed tag names begins when it was first read to name that.
             (Some(observed), _) if policy.followed().is_some() => Some(Sight::Baseline(observed.since)),
             (_, Some(at)) => Some(Sight::After(at)),
+            // Where nobody keeps when tags appear, one has been there since it was first read.
+            _ if !keeps_sightings(facts) => seen.copied().or(observed.map(|observed| Sight::Baseline(observed.since))),
             _ => seen.copied(),
         };
         Known { sight, created, changed, announced: self.announced_place(facts, tag) }
