@@ -278,9 +278,12 @@ fn as_offered(mut decision: Decision, plan: &PullPlan) -> Decision {
 
 /// Whether a version was chosen by policy that nothing shows yet: no pull request, no upstream.
 fn is_unremembered(decision: &Decision, gathered: &Gathered) -> bool {
-    let environments = &gathered.facts.environments;
-    let by_policy = environments.iter().any(|it| it.name == decision.environment && it.promotion.is_none());
+    let here = gathered.facts.environments.iter().find(|it| it.name == decision.environment);
+    let Some(here) = here.filter(|here| here.promotion.is_none()) else { return false };
+    let mut environments = gathered.files.settings().environments.iter();
+    let is_draft = environments.any(|it| it.name == here.name && it.pull_request.draft);
+    let drafts = gathered.ways.drafts && here.by_pull_request && is_draft;
     // What is held is looked at again when the hold ends.
     let is_held = matches!(decision.reasons.first(), Some(Reason::Held { .. }));
-    by_policy && decision.outcome == Outcome::Waiting && !is_held && !is_offered(decision, gathered.ways.drafts)
+    decision.outcome == Outcome::Waiting && !is_held && !is_offered(decision, drafts)
 }

@@ -65,6 +65,18 @@ async fn what_a_policy_chose_waits_until_it_is_old_enough_and_is_merged_then() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_followed_tag_that_was_too_young_is_committed_once_it_is_old_enough() {
+    let settings = "images:\n  - name: web\n    image: HOST/acme/web\n    policy: { digest: { tag: main } }\n    pin: tagAndDigest\n\
+                    environments:\n  - name: dev\n    paths: [apps/dev]\n    deliver: commit\n    gates: { minimumAge: 4s }\n";
+    let world = GithubWorld::start(with(settings), |setup, repository| setup.repository(repository)).await;
+    for seed in ["one", "two"] {
+        let digest = world.registry.push_image("acme/web", "main", seed).await;
+        world.wait_for_file("apps/dev/web.yaml", &format!("web:main@{digest}")).await;
+    }
+    world.finish();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn checks_hold_the_merge_until_they_are_green_on_the_pull_request() {
     let setup = with(&staging("    gates: { checks: [e2e] }\n    pullRequest: { autoMerge: true }\n"));
     let world = GithubWorld::start(setup, |setup, repository| setup.repository(repository)).await;

@@ -11,7 +11,7 @@ use tagboat_promotion::pull::KnownPull;
 /// Checks change without the pull request changing, and news of them may be lost.
 const BELIEVED: Duration = Duration::from_seconds(300);
 /// People who are kept in mind.
-const PEOPLE: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+const PEOPLE: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1023);
 /// Pull requests that are kept in mind.
 const MOST_PULLS: usize = 2048;
 

@@ -11,6 +11,10 @@ use crate::{
     commands::{acts::UntilWhen, notify},
 };
 
+/// What the commands that people act with end with.
+const EXIT_CODES: &str =
+    "Exit codes: 0 done, 3 it was so already, 4 refused, 2 it makes no sense here, 1 unreachable or out of time.";
+
 /// How a server is reached.
 #[derive(Debug, Args)]
 pub(crate) struct Reach {
@@ -52,7 +56,7 @@ pub(crate) struct Act {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 done, 3 it was so already, 4 refused, 2 it makes no sense here, 1 unreachable or out of time."
+    after_help = EXIT_CODES
 )]
 pub(crate) struct Hold {
     #[command(flatten)]
@@ -74,7 +78,7 @@ pub(crate) struct Hold {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 done, 3 it was so already, 4 refused, 2 it makes no sense here, 1 unreachable or out of time."
+    after_help = EXIT_CODES
 )]
 pub(crate) struct Freeze {
     #[command(flatten)]
@@ -111,7 +115,7 @@ pub(crate) struct Release {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 done, 3 it was so already, 4 refused, 2 it makes no sense here, 1 unreachable or out of time."
+    after_help = EXIT_CODES
 )]
 pub(crate) struct Skip {
     #[command(flatten)]
@@ -129,7 +133,7 @@ pub(crate) struct Skip {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 done, 3 it was so already, 4 refused, 2 it makes no sense here, 1 unreachable or out of time."
+    after_help = EXIT_CODES
 )]
 pub(crate) struct Rollback {
     #[command(flatten)]
@@ -150,7 +154,7 @@ pub(crate) struct Rollback {
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit codes: 0 done, 3 it was so already, 4 refused, 2 it makes no sense here, 1 unreachable or out of time."
+    after_help = EXIT_CODES
 )]
 pub(crate) struct Promote {
     #[command(flatten)]
