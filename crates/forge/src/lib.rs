@@ -4,6 +4,7 @@
 //! `tagboat-promotion` and the engine to say. How requests are tried again is the same for all and stands in `http.rs`.
 
 mod checks;
+mod comments;
 mod error;
 pub mod gitea;
 pub mod github;

@@ -322,11 +322,6 @@ fn lost(error: &reqwest::Error) -> Failure {
     if error.is_connect() { failure } else { failure.with_unknown_outcome() }
 }
 
-/// A mark that nobody sees, at the end of a text.
-pub(crate) fn hidden(mark: &str) -> String {
-    format!("<!-- tagboat:{mark} -->")
-}
-
 /// Whether a title says that it is a draft by one of these words at its beginning, and the title without it.
 pub(crate) fn draft_of(title: &str, prefixes: &[&str]) -> (bool, String) {
     let mut rest = title.trim_start();

@@ -1,5 +1,6 @@
 //! Pull requests: listed, opened and changed; and comments on them.
 
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -11,9 +12,10 @@ use super::{
     wire::{Pull, User, account_of},
 };
 use crate::{
+    comments::Comments,
     error::Failure,
     http::{encoded, time_of},
-    rest::{Repeat, hidden},
+    rest::Repeat,
 };
 
 /// Of the open ones, and of those that are not any more.
@@ -155,25 +157,21 @@ impl GiteaForge {
         comments.sort_by_key(|comment| (comment.created_at, comment.id));
         Ok(comments)
     }
+}
 
-    pub(super) async fn write_comment(&self, number: u64, mark: &str, body: &str) -> Result<(), Failure> {
-        let mark = hidden(mark);
-        if self.has_comment(number, &mark).await? {
-            return Ok(());
-        }
-        let path = self.path(&format!("/issues/{number}/comments"));
-        let text = json!({ "body": format!("{}\n\n{mark}", body.trim_end()) });
-        let failure = match self.rest.write(Method::POST, &path, Some(&text), Repeat::Never).await {
-            Ok(answer) => return answer.success().map(|_| ()),
-            Err(failure) => failure,
-        };
-        if failure.unknown && self.has_comment(number, &mark).await? { Ok(()) } else { Err(failure) }
+#[async_trait]
+impl Comments for GiteaForge {
+    async fn bot_id(&self) -> Result<u64, Failure> {
+        Ok(self.who_am_i().await?.id)
     }
 
-    /// Whether the bot itself wrote this already: the mark of somebody else counts for nothing.
-    async fn has_comment(&self, number: u64, mark: &str) -> Result<bool, Failure> {
-        let bot = self.who_am_i().await?;
-        let comments = self.list_comments(number, None).await?;
-        Ok(comments.iter().any(|comment| comment.by.id == bot.id && comment.body.contains(mark)))
+    async fn all_comments(&self, number: u64) -> Result<Vec<Comment>, Failure> {
+        self.list_comments(number, None).await
+    }
+
+    async fn send_comment(&self, number: u64, text: &Value) -> Result<(), Failure> {
+        let path = self.path(&format!("/issues/{number}/comments"));
+        let answer = self.rest.write(Method::POST, &path, Some(text), Repeat::Never).await?;
+        answer.success().map(|_| ())
     }
 }

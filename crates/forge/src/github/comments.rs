@@ -1,8 +1,9 @@
 //! Comments: read as they are now, written once.
 
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::Value;
 use tagboat_model::{Comment, Timestamp};
 
 use super::{
@@ -11,6 +12,7 @@ use super::{
     wire::{User, account_of},
 };
 use crate::{
+    comments::Comments,
     error::Failure,
     http::{encoded, time_of},
 };
@@ -22,11 +24,6 @@ struct WireComment {
     body: Option<String>,
     created_at: String,
     updated_at: String,
-}
-
-/// A mark that nobody sees, at the end of a text.
-fn hidden(mark: &str) -> String {
-    format!("<!-- tagboat:{mark} -->")
 }
 
 impl GithubForge {
@@ -45,25 +42,21 @@ impl GithubForge {
         });
         read.collect()
     }
+}
 
-    pub(super) async fn write_comment(&self, number: u64, mark: &str, body: &str) -> Result<(), Failure> {
-        let mark = hidden(mark);
-        if self.has_comment(number, &mark).await? {
-            return Ok(());
-        }
-        let path = self.path(&format!("/issues/{number}/comments"));
-        let text = json!({ "body": format!("{}\n\n{mark}", body.trim_end()) });
-        let failure = match self.client.write(Method::POST, &path, Some(&text), Repeat::Never).await {
-            Ok(answer) => return answer.success().map(|_| ()),
-            Err(failure) => failure,
-        };
-        if failure.unknown && self.has_comment(number, &mark).await? { Ok(()) } else { Err(failure) }
+#[async_trait]
+impl Comments for GithubForge {
+    async fn bot_id(&self) -> Result<u64, Failure> {
+        Ok(self.who_am_i().await?.id)
     }
 
-    /// Whether the bot itself wrote this already: the mark of somebody else counts for nothing.
-    async fn has_comment(&self, number: u64, mark: &str) -> Result<bool, Failure> {
-        let bot = self.who_am_i().await?;
-        let comments = self.list_comments(number, None).await?;
-        Ok(comments.iter().any(|comment| comment.by.id == bot.id && comment.body.contains(mark)))
+    async fn all_comments(&self, number: u64) -> Result<Vec<Comment>, Failure> {
+        self.list_comments(number, None).await
+    }
+
+    async fn send_comment(&self, number: u64, text: &Value) -> Result<(), Failure> {
+        let path = self.path(&format!("/issues/{number}/comments"));
+        let answer = self.client.write(Method::POST, &path, Some(text), Repeat::Never).await?;
+        answer.success().map(|_| ())
     }
 }

@@ -50,7 +50,7 @@ use self::{
     queue::Queue,
     token::Scope,
 };
-use crate::{TransportSettings, error::Failure, http::encoded};
+use crate::{TransportSettings, comments::Comments as _, error::Failure, http::encoded};
 
 pub use self::{
     app::{AppIdentity, AppSettings, FoundRepository, GithubApp, Installation},

@@ -27,6 +27,7 @@ use tokio::sync::OnceCell;
 pub use crate::rest::TokenSettings;
 use crate::{
     TransportSettings,
+    comments::Comments as _,
     error::Failure,
     http::encoded,
     rest::{Dialect, Rest},

@@ -1,16 +1,13 @@
 //! Comments, which GitLab calls notes: read as they are now, written once.
 
+use async_trait::async_trait;
 use http::Method;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::Value;
 use tagboat_model::{Comment, Timestamp};
 
 use super::{GitlabForge, wire::User};
-use crate::{
-    error::Failure,
-    http::time_of,
-    rest::{Repeat, hidden},
-};
+use crate::{comments::Comments, error::Failure, http::time_of, rest::Repeat};
 
 const MOST_NOTES: usize = 3000;
 
@@ -47,25 +44,21 @@ impl GitlabForge {
         comments.sort_by_key(|comment| (comment.created_at, comment.id));
         Ok(comments)
     }
+}
 
-    pub(super) async fn write_comment(&self, number: u64, mark: &str, body: &str) -> Result<(), Failure> {
-        let mark = hidden(mark);
-        if self.has_comment(number, &mark).await? {
-            return Ok(());
-        }
-        let path = self.path(&format!("/merge_requests/{number}/notes"));
-        let text = json!({ "body": format!("{}\n\n{mark}", body.trim_end()) });
-        let failure = match self.rest.write(Method::POST, &path, Some(&text), Repeat::Never).await {
-            Ok(answer) => return answer.success().map(|_| ()),
-            Err(failure) => failure,
-        };
-        if failure.unknown && self.has_comment(number, &mark).await? { Ok(()) } else { Err(failure) }
+#[async_trait]
+impl Comments for GitlabForge {
+    async fn bot_id(&self) -> Result<u64, Failure> {
+        Ok(self.who_am_i().await?.id)
     }
 
-    /// Whether the bot itself wrote this already: the mark of somebody else counts for nothing.
-    async fn has_comment(&self, number: u64, mark: &str) -> Result<bool, Failure> {
-        let bot = self.who_am_i().await?;
-        let comments = self.list_comments(number, None).await?;
-        Ok(comments.iter().any(|comment| comment.by.id == bot.id && comment.body.contains(mark)))
+    async fn all_comments(&self, number: u64) -> Result<Vec<Comment>, Failure> {
+        self.list_comments(number, None).await
+    }
+
+    async fn send_comment(&self, number: u64, text: &Value) -> Result<(), Failure> {
+        let path = self.path(&format!("/merge_requests/{number}/notes"));
+        let answer = self.rest.write(Method::POST, &path, Some(text), Repeat::Never).await?;
+        answer.success().map(|_| ())
     }
 }
