@@ -112,6 +112,15 @@ impl ReconcileError {
         }
     }
 
+    /// Whether it is a fault of Tagboat's own, which the same work meets every time.
+    pub(crate) fn is_defect(&self) -> bool {
+        match self {
+            Self::Panicked | Self::Facts(_) => true,
+            Self::AtForge { error, .. } => error.is_defect(),
+            _ => false,
+        }
+    }
+
     /// How long the other side asked us to wait.
     pub(crate) fn retry_after(&self) -> Option<Duration> {
         match self {

@@ -21,6 +21,9 @@ const LONGEST_RETRY: Duration = Duration::from_seconds(300);
 /// What a registry may ask for at most.
 const LONGEST_ASKED: Duration = Duration::from_seconds(3600);
 
+/// What fails so often in the same way fails for ever: it is left alone.
+const MOST_ATTEMPTS: u32 = 5;
+
 /// What one step of a worker came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stepped {
@@ -113,12 +116,22 @@ impl Engine {
         let again_at = self.now().plus(wait_after(work.attempts, error));
         let swept =
             matches!(error, ReconcileError::Registry { swept: true, .. } | ReconcileError::AtForge { swept: true, .. });
+        let parked = is_poison(work.attempts + 1, error);
         let error = chain(error);
-        tracing::warn!(branch = %work.key, attempts = work.attempts + 1, %again_at, %error, "the reconcile did not come to its end");
+        let attempts = work.attempts + 1;
+        match parked {
+            true => tracing::error!(branch = %work.key, attempts, %error, "the reconcile fails every time; it is left alone until `tagboat retry`, newer work or a start"),
+            false => tracing::warn!(branch = %work.key, attempts, %again_at, %error, "the reconcile did not come to its end"),
+        }
         let step = Step::Failed { key: work.key.clone(), error: error.clone(), again_at, at: self.now() };
         self.ports.progress.step(&step);
-        Finish::Failed { error, swept, again_at }
+        Finish::Failed { error, swept, again_at, parked }
     }
+}
+
+/// Whether trying again is of no use. What others can mend, or what passes, is tried for ever.
+fn is_poison(attempts: u32, error: &ReconcileError) -> bool {
+    attempts >= MOST_ATTEMPTS && error.is_defect()
 }
 
 /// Twice as long each time. A registry may ask for more time, never for less.
@@ -146,6 +159,13 @@ mod tests {
             source: None,
         };
         ReconcileError::Registry { error: Box::new(error), swept: false }
+    }
+
+    #[test]
+    fn only_what_nobody_outside_can_mend_is_left_alone() {
+        assert!(is_poison(5, &ReconcileError::Panicked));
+        assert!(!is_poison(4, &ReconcileError::Panicked));
+        assert!(!is_poison(1000, &asked(None)));
     }
 
     #[test]

@@ -30,8 +30,9 @@ pub trait Store: TagMemory + FileMemory + History {
     /// together have more than `most_bytes`. What was decided about them, and their keys, stay. Returns how many.
     async fn prune_deliveries(&self, before: Timestamp, most_bytes: u64) -> Result<u64, StoreError>;
 
-    /// End the leases of workers that cannot be alive. For a database that one process uses at a time these are
-    /// all that there are when it starts; others run out by themselves.
+    /// To be called when a process starts. End the leases of workers that cannot be alive: all that there are, for a database
+    /// that one process uses at a time; else those of processes that are gone. What is parked is tried again: whoever starts
+    /// may be mended.
     async fn release_orphans(&self) -> Result<(), StoreError>;
 
     /// Make branches known; those that are new become dirty and do not wait to settle.
@@ -42,7 +43,8 @@ pub trait Store: TagMemory + FileMemory + History {
     /// when the next one is due.
     async fn mark_sweeps(&self, interval: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Take a lease on the branch that has been due longest. `Err(when)` inside says when one will be due.
+    /// Take a lease on a branch that is due. Tenants take turns, and so do the config repositories of each; of one config
+    /// repository it is the branch that has been due longest, but an urgent one goes first. `Err(when)` inside says when one will be due.
     async fn lease(
         &self,
         owner: &str,
@@ -259,6 +261,9 @@ pub enum Finish {
         swept: bool,
         /// When to try again.
         again_at: Timestamp,
+        /// Whether it is left alone from now on: it fails every time in the same way. Newer work, a start of the process or
+        /// a person takes it up again.
+        parked: bool,
     },
 }
 
@@ -434,6 +439,10 @@ pub struct BranchState {
     pub served_at: Option<Timestamp>,
     /// What went wrong last, or stands in the way, until it does no longer.
     pub problem: Option<String>,
+    /// How often the present work failed.
+    pub attempts: u32,
+    /// Since when it is left alone, because it fails every time in the same way.
+    pub parked_at: Option<Timestamp>,
     /// When it is tried again, while it fails or a version waits for something.
     pub again_at: Option<Timestamp>,
 }

@@ -1,48 +1,59 @@
-//! The one writer: group commit with a savepoint per operation.
+//! The one writer: group commit with a savepoint per operation. Compiled once for each database.
+//!
+//! A connection on which a transaction could not begin or end is given up: the next group is tried on a new one, so that
+//! nobody has to restart a process whose disk was full, or whose database was.
+
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use sqlx::{ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
 use tagboat_ports::StoreError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use crate::schema;
+use super::dialect::{BEGIN, COMMIT_AND_WAKE, Connection, Connector, LONGEST};
 
 /// Rows, about, that operations of one transaction write together at most; bounds how long the first of them waits. One that
 /// writes more is alone.
 const MOST_IN_A_GROUP: usize = 256;
-/// Operations that may wait; beyond it callers wait before they are queued.
+/// Operations that may wait; beyond it callers wait before they are queued, but not for long.
 const QUEUE: usize = 1024;
+const LONGEST_QUEUED: Duration = Duration::from_secs(5);
 
 struct Operation {
     /// Rows that it writes, about.
     weight: usize,
+    /// Whether it may make work due.
+    wakes: bool,
     run: Run,
 }
+
 /// Runs one operation (or, without a connection, does not) and returns whether it was done and how to answer its
 /// caller once it is known whether the commit came about.
-type Run = Box<dyn for<'c> FnOnce(Option<&'c mut SqliteConnection>) -> BoxFuture<'c, (bool, Answer)> + Send>;
+type Run = Box<dyn for<'c> FnOnce(Option<&'c mut Connection>) -> BoxFuture<'c, (bool, Answer)> + Send>;
 type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 
-pub(crate) struct Writer {
+pub(super) struct Writer {
     queue: mpsc::Sender<Operation>,
 }
 
 impl Writer {
-    /// Connect, bring the schema up to date, and start the task. It ends when the writer is dropped.
-    pub(crate) async fn start(options: &SqliteConnectOptions) -> Result<Self, sqlx::Error> {
-        let mut connection = options.connect().await?;
-        schema::bring_up_to_date(&mut connection).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+    /// Connect, bring the schema up to date, and start the task. It ends when the writer is dropped. `changed` hears of what
+    /// may have made work due.
+    pub(super) async fn start(connector: Connector, changed: Arc<Notify>) -> Result<Self, sqlx::Error> {
+        let connection = connector.connect(true).await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
-        tokio::spawn(run(connection, waiting));
+        let task = Task { connector, connection: Some(connection), changed };
+        tokio::spawn(task.run(waiting));
         Ok(Self { queue })
     }
 
-    /// Run `work`, which writes about so many rows, in the next group and return when it is durable.
-    pub(crate) async fn write<T: Send + 'static>(
+    /// Run `work`, which writes about so many rows, in the next group and return when it is durable. `wakes` says that it
+    /// may make work due.
+    pub(super) async fn write<T: Send + 'static>(
         &self,
         operation: &'static str,
         weight: usize,
-        work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
+        wakes: bool,
+        work: impl for<'c> FnOnce(&'c mut Connection) -> BoxFuture<'c, Result<T, sqlx::Error>> + Send + 'static,
     ) -> Result<T, StoreError> {
         let failed = |source| StoreError { operation, source };
         let (reply, answer) = oneshot::channel();
@@ -63,52 +74,109 @@ impl Writer {
                 (done, answer)
             })
         });
-        self.queue.send(Operation { weight, run }).await.map_err(|_| failed("the writer has ended".into()))?;
+        let queued = tokio::time::timeout(LONGEST_QUEUED, self.queue.send(Operation { weight, wakes, run })).await;
+        queued
+            .map_err(|_| failed("too much waits to be written".into()))?
+            .map_err(|_| failed("the writer has ended".into()))?;
         let result: Result<T, Box<dyn std::error::Error + Send + Sync>> =
-            answer.await.map_err(|_| failed("the writer has ended".into()))?;
+            answer.await.map_err(|_| failed("the database gave no answer".into()))?;
         result.map_err(failed)
     }
 }
 
-async fn run(mut connection: SqliteConnection, mut waiting: mpsc::Receiver<Operation>) {
-    // One that would make a group too heavy begins the next.
-    let mut left = None;
-    loop {
-        let first = match left.take() {
-            Some(first) => first,
-            None => match waiting.recv().await {
+/// What writes.
+struct Task {
+    connector: Connector,
+    connection: Option<Connection>,
+    changed: Arc<Notify>,
+}
+
+impl Task {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Operation>) {
+        // One that would make a group too heavy begins the next.
+        let mut left = None;
+        loop {
+            let first = match left.take() {
                 Some(first) => first,
-                None => return,
-            },
-        };
-        let mut weight = first.weight;
-        let mut group = vec![first];
-        while weight < MOST_IN_A_GROUP && left.is_none() {
-            match waiting.try_recv() {
-                Ok(next) if weight + next.weight > MOST_IN_A_GROUP => left = Some(next),
-                Ok(next) => {
-                    weight += next.weight;
-                    group.push(next);
+                None => match waiting.recv().await {
+                    Some(first) => first,
+                    None => return,
+                },
+            };
+            let mut weight = first.weight;
+            let mut group = vec![first];
+            while weight < MOST_IN_A_GROUP && left.is_none() {
+                match waiting.try_recv() {
+                    Ok(next) if weight + next.weight > MOST_IN_A_GROUP => left = Some(next),
+                    Ok(next) => {
+                        weight += next.weight;
+                        group.push(next);
+                    }
+                    Err(_) => break,
                 }
-                Err(_) => break,
             }
+            self.write(group).await;
         }
-        let (answers, result) = run_group(&mut connection, group).await;
+    }
+
+    /// One transaction. Without one (disk full, read-only, away) nothing is run and every caller hears why.
+    async fn write(&mut self, group: Vec<Operation>) {
+        let wakes = group.iter().any(|operation| operation.wakes);
+        let mut connection = match self.begin().await {
+            Ok(connection) => connection,
+            Err(error) => {
+                for operation in group {
+                    (operation.run)(None).await.1(Err(error.clone()));
+                }
+                return;
+            }
+        };
+        let written = in_time(async {
+            let answers = run_all(&mut connection, group).await;
+            let committed = execute(&mut connection, if wakes { COMMIT_AND_WAKE } else { "COMMIT" }).await;
+            (connection, answers, committed)
+        });
+        // Out of time, everything is dropped: the connection, with it the transaction, and whoever waits for an answer.
+        let Some((mut connection, answers, committed)) = written.await else { return };
+        match committed.is_ok() || execute(&mut connection, "ROLLBACK").await.is_ok() {
+            true => self.connection = Some(connection),
+            false => drop(connection),
+        }
+        if committed.is_ok() && wakes {
+            self.changed.notify_one();
+        }
         for answer in answers {
-            answer(result.clone());
+            answer(committed.clone());
         }
+    }
+
+    /// A connection in a transaction; a new one where the last one does no longer.
+    async fn begin(&mut self) -> Result<Connection, String> {
+        if let Some(mut connection) = self.connection.take()
+            && let Some(Ok(())) = in_time(execute(&mut connection, BEGIN)).await
+        {
+            return Ok(connection);
+        }
+        let connected = in_time(self.connector.connect(false)).await;
+        let mut connection = connected.ok_or(NO_ANSWER)?.map_err(|error| error.to_string())?;
+        in_time(execute(&mut connection, BEGIN)).await.ok_or(NO_ANSWER)??;
+        Ok(connection)
     }
 }
 
-/// One transaction. Without one (disk full, read-only, locked) nothing is run and every caller hears why.
-async fn run_group(connection: &mut SqliteConnection, group: Vec<Operation>) -> (Vec<Answer>, Result<(), String>) {
-    let mut answers = Vec::with_capacity(group.len());
-    if let Err(error) = execute(connection, "BEGIN IMMEDIATE").await {
-        for operation in group {
-            answers.push((operation.run)(None).await.1);
-        }
-        return (answers, Err(error));
+const NO_ANSWER: &str = "the database gave no answer in time";
+
+/// Nothing when it takes longer than anything may.
+async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
+    match LONGEST {
+        Some(longest) => tokio::time::timeout(longest, work).await.ok(),
+        None => Some(work.await),
     }
+}
+
+/// Each operation within a savepoint of its own.
+async fn run_all(connection: &mut Connection, group: Vec<Operation>) -> Vec<Answer> {
+    let mut answers = Vec::with_capacity(group.len());
     for operation in group {
         // Without a savepoint the operation could not be undone alone, so it is not begun.
         let savepoint = execute(connection, "SAVEPOINT one").await.is_ok();
@@ -121,13 +189,9 @@ async fn run_group(connection: &mut SqliteConnection, group: Vec<Operation>) -> 
             let _ = execute(connection, "RELEASE one").await;
         }
     }
-    let result = execute(connection, "COMMIT").await;
-    if result.is_err() {
-        let _ = execute(connection, "ROLLBACK").await;
-    }
-    (answers, result)
+    answers
 }
 
-async fn execute(connection: &mut SqliteConnection, sql: &'static str) -> Result<(), String> {
+async fn execute(connection: &mut Connection, sql: &'static str) -> Result<(), String> {
     sqlx::raw_sql(sql).execute(connection).await.map(|_| ()).map_err(|error| error.to_string())
 }

@@ -1,11 +1,12 @@
-//! SQLite keeps the contract of stores, through restarts.
+//! Both databases keep the contract of stores, through restarts.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
 use std::cell::RefCell;
 
 use tagboat_ports::Store as _;
-use tagboat_store::SqliteStore;
+use tagboat_store::{PostgresStore, SqliteStore};
+use tagboat_testkit::Postgres;
 
 #[tokio::test]
 async fn sqlite_keeps_the_contract() {
@@ -15,6 +16,18 @@ async fn sqlite_keeps_the_contract() {
         let url = format!("sqlite:{}", folder.path().join("tagboat.db").display());
         folders.borrow_mut().push(folder);
         SqliteStore::open(&url).await.unwrap()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn postgres_keeps_the_contract() {
+    let cluster = Postgres::start();
+    let number = RefCell::new(0);
+    tagboat_testkit::store_contract::check(async || {
+        *number.borrow_mut() += 1;
+        let url = cluster.make_database(&format!("contract_{}", number.borrow()));
+        PostgresStore::open(&url).await.unwrap()
     })
     .await;
 }

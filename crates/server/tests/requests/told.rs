@@ -54,7 +54,7 @@ async fn an_event_that_waits_tells_what_keeps_it() {
     assert_eq!((&at_first["fate"], &at_first["problems"]), (&json!("waiting"), &json!([])));
 
     let error = "the Git server refused the push: frozen".to_owned();
-    let failed = Finish::Failed { error, swept: false, again_at: Timestamp(9000) };
+    let failed = Finish::Failed { error, swept: false, again_at: Timestamp(9000), parked: false };
     store.finish(&work, failed, Timestamp(1000)).await.unwrap();
     let problem = json!({
         "branch": "default/config#main", "problem": "the Git server refused the push: frozen", "againAt": 9000,

@@ -33,6 +33,8 @@ pub(super) struct Branch {
     not_before: Timestamp,
     failed: i64,
     lease_until: Timestamp,
+    leased_at: Timestamp,
+    parked_at: Option<Timestamp>,
     fence: i64,
     head: Option<CommitId>,
     swept_at: Option<Timestamp>,
@@ -82,9 +84,18 @@ impl Branch {
         }
     }
 
-    fn due(&self, settle: Settle) -> Timestamp {
+    /// Since when it is left alone; newer work takes it up again.
+    fn parked(&self) -> Option<Timestamp> {
+        self.parked_at.filter(|_| self.dirty == self.failed)
+    }
+
+    fn settled(&self, settle: Settle) -> Timestamp {
         let settled = self.last_dirty.plus(settle.quiet).min(self.first_dirty.plus(settle.at_most));
-        let settled = if self.urgent { Timestamp::default() } else { settled };
+        if self.urgent { Timestamp::default() } else { settled }
+    }
+
+    fn due(&self, settle: Settle) -> Timestamp {
+        let settled = self.settled(settle);
         let retry = if self.dirty == self.failed { self.not_before } else { Timestamp::default() };
         settled.max(retry).max(self.lease_until)
     }
@@ -154,6 +165,11 @@ impl Store for MemoryStore {
 
     /// Several workers share this store, so another one may be alive.
     async fn release_orphans(&self) -> Result<(), StoreError> {
+        for branch in self.tables.lock().unwrap().branches.values_mut() {
+            if branch.parked_at.take().is_some() {
+                branch.not_before = Timestamp::default();
+            }
+        }
         Ok(())
     }
 
@@ -192,16 +208,26 @@ impl Store for MemoryStore {
         now: Timestamp,
     ) -> Result<Result<Work, Option<Timestamp>>, StoreError> {
         let mut tables = self.tables.lock().unwrap();
-        let waiting = tables.branches.iter_mut().filter(|(_, branch)| branch.dirty > branch.served);
-        let Some((key, branch)) = waiting.min_by_key(|(_, branch)| branch.due(settle)) else { return Ok(Err(None)) };
-        let due = branch.due(settle);
-        if due > now {
-            return Ok(Err(Some(due)));
-        }
+        let waits = |branch: &Branch| branch.dirty > branch.served && branch.parked().is_none();
+        let turn = |of: &dyn Fn(&BranchKey) -> bool| {
+            tables.branches.iter().filter(|(key, _)| of(key)).map(|(_, branch)| branch.leased_at).max()
+        };
+        let is_due = |branch: &Branch| waits(branch) && branch.due(settle) <= now;
+        let first = tables.branches.iter().filter(|(_, branch)| is_due(branch)).min_by_key(|(key, branch)| {
+            let of_tenant = turn(&|other| other.tenant == key.tenant);
+            let of_repository = turn(&|other| other.tenant == key.tenant && other.repository == key.repository);
+            (of_tenant, !branch.urgent, of_repository, branch.settled(settle))
+        });
+        let Some(key) = first.map(|(key, _)| key.clone()) else {
+            let waiting = tables.branches.values().filter(|branch| waits(branch));
+            return Ok(Err(waiting.map(|branch| branch.due(settle)).min()));
+        };
+        let branch = tables.branches.get_mut(&key).unwrap();
+        branch.leased_at = now;
         branch.lease_until = now.plus(lease);
         branch.fence += 1;
         let work = Work {
-            key: key.clone(),
+            key,
             sequence: branch.dirty,
             fence: branch.fence,
             attempts: branch.attempts,
@@ -337,15 +363,16 @@ impl Store for MemoryStore {
                 (branch.attempts, branch.failed, branch.not_before) = (0, 0, Timestamp::default());
                 branch.head = head.or(branch.head.take());
                 branch.swept_at = if swept { Some(now) } else { branch.swept_at };
-                (branch.served_at, branch.problem) = (Some(now), problem);
+                (branch.served_at, branch.problem, branch.parked_at) = (Some(now), problem, None);
             }
-            Finish::Failed { error, swept, again_at } => {
+            Finish::Failed { error, swept, again_at, parked } => {
                 // A worker survives a panic; the simulator must not take that for an ordinary failure.
                 assert!(!error.contains("a defect in Tagboat"), "a reconcile panicked");
                 branch.attempts += 1;
                 (branch.urgent, branch.first_dirty) = (false, now);
                 branch.swept_at = if swept { Some(now) } else { branch.swept_at };
                 (branch.failed, branch.not_before, branch.problem) = (work.sequence, again_at, Some(error));
+                branch.parked_at = parked.then_some(now);
             }
         }
         Ok(())
@@ -410,9 +437,12 @@ impl Store for MemoryStore {
             head: branch.head.clone(),
             served_at: branch.served_at,
             problem: branch.problem.clone(),
-            again_at: match branch.dirty > branch.served && branch.attempts > 0 {
-                true => Some(branch.not_before),
-                false => [branch.wake_at, branch.gate_at].into_iter().flatten().min(),
+            attempts: branch.attempts,
+            parked_at: branch.parked(),
+            again_at: match (branch.dirty > branch.served && branch.attempts > 0, branch.parked()) {
+                (true, Some(_)) => None,
+                (true, None) => Some(branch.not_before),
+                (false, _) => [branch.wake_at, branch.gate_at].into_iter().flatten().min(),
             },
         };
         Ok(tables.branches.iter().map(state).collect())

@@ -330,7 +330,7 @@ pub(super) async fn a_gate_wakes_until_that_is_served(store: &dyn Store) {
     let late = lease(store, at(32)).await.unwrap();
     let work = lease(store, at(92)).await.expect("its worker ended");
     store.finish(&late, until_gate(40, false), at(93)).await.unwrap();
-    let failed = Finish::Failed { error: "no answer".to_owned(), swept: false, again_at: at(100) };
+    let failed = Finish::Failed { error: "no answer".to_owned(), swept: false, again_at: at(100), parked: false };
     store.finish(&work, failed, at(94)).await.unwrap();
     store.mark_sweeps(HOUR, at(95)).await.unwrap();
     assert_eq!(lease(store, at(99)).await, Err(Some(at(100))), "it does not become newer work by that");

@@ -1,10 +1,13 @@
 //! Branches: dirtiness, leases, sweeps.
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row as _;
 use tagboat_model::{BranchKey, Duration, RepositoryName, TenantName, Timestamp};
 use tagboat_ports::{BranchState, Finish, Settle, Work};
 
-use crate::rows::{branch_key, optional, time};
+use super::{
+    dialect::{self, Connection, Row},
+    rows::{branch_key, count, optional, time},
+};
 
 /// Binds tenant, repository and branch as `$1`, `$2`, `$3`.
 macro_rules! about {
@@ -14,15 +17,34 @@ macro_rules! about {
 }
 pub(crate) use about;
 
-pub(crate) async fn ping(c: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT 1").execute(c).await.map(|_| ())
+/// Writes: a full or read-only disk answers reads as if nothing were wrong.
+pub(crate) async fn ping(c: &mut Connection) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE pulse SET beats = beats + 1").execute(c).await.map(|_| ())
 }
 
-pub(crate) async fn release_all(c: &mut SqliteConnection) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE branch SET lease_owner = NULL, lease_until = 0").execute(c).await.map(|_| ())
+/// Those who hold leases.
+pub(crate) async fn owners(c: &mut Connection) -> Result<Vec<String>, sqlx::Error> {
+    let rows = sqlx::query("SELECT DISTINCT lease_owner FROM branch WHERE lease_owner IS NOT NULL ORDER BY lease_owner");
+    rows.fetch_all(c).await?.iter().map(|row| row.try_get("lease_owner")).collect()
 }
 
-pub(crate) async fn know(c: &mut SqliteConnection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
+/// End the leases of these.
+pub(crate) async fn release(c: &mut Connection, owners: &[String]) -> Result<(), sqlx::Error> {
+    for owner in owners {
+        sqlx::query("UPDATE branch SET lease_owner = NULL, lease_until = 0 WHERE lease_owner = $1")
+            .bind(owner.as_str())
+            .execute(&mut *c)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What is parked is tried again: whoever starts may be mended.
+pub(crate) async fn unpark(c: &mut Connection) -> Result<(), sqlx::Error> {
+    sqlx::query("UPDATE branch SET parked_at = NULL, not_before = 0 WHERE parked_at IS NOT NULL").execute(c).await.map(|_| ())
+}
+
+pub(crate) async fn know(c: &mut Connection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
     for key in keys {
         about!(
             "INSERT INTO branch (tenant, repository, branch, dirty, first_dirty_at, last_dirty_at, urgent)
@@ -37,7 +59,7 @@ pub(crate) async fn know(c: &mut SqliteConnection, keys: &[BranchKey], now: Time
 }
 
 /// Whether a branch is known.
-pub(crate) async fn is_known(c: &mut SqliteConnection, key: &BranchKey) -> Result<bool, sqlx::Error> {
+pub(crate) async fn is_known(c: &mut Connection, key: &BranchKey) -> Result<bool, sqlx::Error> {
     let row = about!("SELECT 1 FROM branch WHERE tenant = $1 AND repository = $2 AND branch = $3", key)
         .fetch_optional(c)
         .await?;
@@ -45,13 +67,13 @@ pub(crate) async fn is_known(c: &mut SqliteConnection, key: &BranchKey) -> Resul
 }
 
 /// Returns the new dirty sequence.
-pub(crate) async fn mark_dirty(c: &mut SqliteConnection, key: &BranchKey, now: Timestamp) -> Result<i64, sqlx::Error> {
+pub(crate) async fn mark_dirty(c: &mut Connection, key: &BranchKey, now: Timestamp) -> Result<i64, sqlx::Error> {
     let row = about!(
         "INSERT INTO branch (tenant, repository, branch, dirty, first_dirty_at, last_dirty_at)
          VALUES ($1, $2, $3, 1, $4, $4)
          ON CONFLICT (tenant, repository, branch) DO UPDATE SET
-           first_dirty_at = CASE WHEN dirty = served THEN excluded.first_dirty_at ELSE first_dirty_at END,
-           last_dirty_at = excluded.last_dirty_at, dirty = dirty + 1
+           first_dirty_at = CASE WHEN branch.dirty = branch.served THEN excluded.first_dirty_at ELSE branch.first_dirty_at END,
+           last_dirty_at = excluded.last_dirty_at, dirty = branch.dirty + 1
          RETURNING dirty",
         key
     )
@@ -62,7 +84,7 @@ pub(crate) async fn mark_dirty(c: &mut SqliteConnection, key: &BranchKey, now: T
 }
 
 /// Do not let a branch wait to settle.
-pub(crate) async fn hurry(c: &mut SqliteConnection, key: &BranchKey) -> Result<(), sqlx::Error> {
+pub(crate) async fn hurry(c: &mut Connection, key: &BranchKey) -> Result<(), sqlx::Error> {
     about!("UPDATE branch SET urgent = 1 WHERE tenant = $1 AND repository = $2 AND branch = $3", key)
         .execute(c)
         .await
@@ -71,7 +93,7 @@ pub(crate) async fn hurry(c: &mut SqliteConnection, key: &BranchKey) -> Result<(
 
 /// Make the branches of a config repository dirty that are known; they do not wait to settle.
 pub(crate) async fn wake_all_of(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     now: Timestamp,
@@ -81,7 +103,7 @@ pub(crate) async fn wake_all_of(
 }
 
 /// Make branches dirty that are known; they do not wait to settle.
-pub(crate) async fn wake(c: &mut SqliteConnection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
+pub(crate) async fn wake(c: &mut Connection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
     for key in keys {
         about!(
             "UPDATE branch SET first_dirty_at = CASE WHEN dirty = served THEN $4 ELSE first_dirty_at END,
@@ -98,7 +120,7 @@ pub(crate) async fn wake(c: &mut SqliteConnection, keys: &[BranchKey], now: Time
 
 /// Every branch of a config repository that is known.
 pub(crate) async fn of_repository(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
 ) -> Result<Vec<BranchKey>, sqlx::Error> {
@@ -114,7 +136,7 @@ pub(crate) async fn of_repository(
 
 /// A tenth of the interval, spread by row, keeps branches from sweeping all at once.
 pub(crate) async fn mark_sweeps(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     interval: Duration,
     now: Timestamp,
 ) -> Result<Option<Timestamp>, sqlx::Error> {
@@ -143,59 +165,106 @@ pub(crate) async fn mark_sweeps(
     .execute(&mut *c)
     .await?;
     let row = sqlx::query(
-        "SELECT MIN(MIN(COALESCE(swept_at, 0) + $1 + (rowid * 7919) % ($1 / 10 + 1),
-           COALESCE(wake_at, 1 << 62), COALESCE(gate_at, 1 << 62))) AS due
+        "SELECT MIN(COALESCE(swept_at, 0) + $1 + (rowid * 7919) % ($1 / 10 + 1)) AS sweep_at,
+           MIN(wake_at) AS wake_at, MIN(gate_at) AS gate_at
          FROM branch WHERE dirty = served",
     )
     .bind(interval)
     .fetch_one(c)
     .await?;
-    Ok(row.try_get::<Option<i64>, _>("due")?.map(Timestamp))
+    let dues: [Option<i64>; 3] = [row.try_get("sweep_at")?, row.try_get("wake_at")?, row.try_get("gate_at")?];
+    Ok(dues.into_iter().flatten().min().map(Timestamp))
 }
 
+/// When a dirty branch has settled, with the times to settle as `$1` and `$2`: an urgent one at once.
+macro_rules! settled {
+    () => {
+        "(CASE WHEN urgent = 1 THEN 0 WHEN last_dirty_at + $1 < first_dirty_at + $2 THEN last_dirty_at + $1
+           ELSE first_dirty_at + $2 END)"
+    };
+}
+
+/// When what failed is tried again: at once if newer work came.
+macro_rules! retried {
+    () => {
+        "(CASE WHEN dirty = failed_sequence THEN not_before ELSE 0 END)"
+    };
+}
+
+/// Work that waits, and is not parked. Newer work takes what is parked up again.
+macro_rules! waits {
+    () => {
+        "dirty > served AND (parked_at IS NULL OR dirty <> failed_sequence)"
+    };
+}
+
+/// Of the branches that are due and that nobody holds, first those of the tenant that was served longest ago; of these what
+/// is urgent; of these those of the config repository that was served longest ago; of these the one that is due longest.
 pub(crate) async fn lease(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     owner: &str,
     settle: Settle,
     lease: Duration,
     now: Timestamp,
 ) -> Result<Result<Work, Option<Timestamp>>, sqlx::Error> {
-    // When each dirty branch is due: urgent ones at once, others when they have settled; what failed waits for
-    // its next try unless newer work came; nobody takes what another worker holds.
-    let row = sqlx::query(
-        "WITH due AS (
-           SELECT rowid AS id,
-             MAX(CASE WHEN urgent THEN 0 ELSE MIN(last_dirty_at + $1, first_dirty_at + $2) END,
-                 CASE WHEN dirty = failed_sequence THEN not_before ELSE 0 END,
-                 lease_until) AS due_at
-           FROM branch WHERE dirty > served)
-         SELECT id, due_at FROM due ORDER BY due_at, id LIMIT 1",
-    )
-    .bind(milliseconds(settle.quiet))
-    .bind(milliseconds(settle.at_most))
+    let (quiet, at_most) = (milliseconds(settle.quiet), milliseconds(settle.at_most));
+    let row = sqlx::query(dialect::and_lock_row!(
+        "SELECT b.rowid AS id FROM branch b
+         WHERE ",
+        waits!(),
+        " AND lease_until <= $3 AND ",
+        retried!(),
+        " <= $3 AND ",
+        settled!(),
+        " <= $3
+         ORDER BY (SELECT MAX(t.leased_at) FROM branch t WHERE t.tenant = b.tenant), b.urgent DESC,
+           (SELECT MAX(r.leased_at) FROM branch r WHERE r.tenant = b.tenant AND r.repository = b.repository), ",
+        settled!(),
+        ", b.rowid LIMIT 1"
+    ))
+    .bind(quiet)
+    .bind(at_most)
+    .bind(now.0)
     .fetch_optional(&mut *c)
     .await?;
-    let Some(row) = row else { return Ok(Err(None)) };
-    let (id, due_at): (i64, i64) = (row.try_get("id")?, row.try_get("due_at")?);
-    if due_at > now.0 {
-        return Ok(Err(Some(Timestamp(due_at))));
-    }
+    let Some(row) = row else { return Ok(Err(next_due(c, quiet, at_most).await?)) };
     let row = sqlx::query(
-        "UPDATE branch SET lease_owner = $1, lease_until = $2, fence = fence + 1 WHERE rowid = $3
+        "UPDATE branch SET lease_owner = $1, lease_until = $2, leased_at = $3, fence = fence + 1 WHERE rowid = $4
          RETURNING tenant, repository, branch, dirty, fence, attempts, swept_at",
     )
     .bind(owner)
     .bind(now.plus(lease).0)
-    .bind(id)
+    .bind(now.0)
+    .bind(row.try_get::<i64, _>("id")?)
     .fetch_one(c)
     .await?;
     Ok(Ok(Work {
         key: branch_key(&row)?,
         sequence: row.try_get("dirty")?,
         fence: row.try_get("fence")?,
-        attempts: row.try_get("attempts")?,
+        attempts: count(&row, "attempts")?,
         swept_at: row.try_get::<Option<i64>, _>("swept_at")?.map(Timestamp),
     }))
+}
+
+/// When the next branch will be due, or could be taken if whoever holds it went away.
+async fn next_due(c: &mut Connection, quiet: i64, at_most: i64) -> Result<Option<Timestamp>, sqlx::Error> {
+    let row = sqlx::query(concat!(
+        "SELECT MIN(CASE WHEN w.settled >= w.retried AND w.settled >= w.lease_until THEN w.settled
+           WHEN w.retried >= w.lease_until THEN w.retried ELSE w.lease_until END) AS due
+         FROM (SELECT ",
+        settled!(),
+        " AS settled, ",
+        retried!(),
+        " AS retried, lease_until FROM branch WHERE ",
+        waits!(),
+        ") w"
+    ))
+    .bind(quiet)
+    .bind(at_most)
+    .fetch_one(c)
+    .await?;
+    Ok(row.try_get::<Option<i64>, _>("due")?.map(Timestamp))
 }
 
 fn milliseconds(length: Duration) -> i64 {
@@ -203,7 +272,7 @@ fn milliseconds(length: Duration) -> i64 {
 }
 
 pub(crate) async fn finish(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     work: &Work,
     finish: &Finish,
     now: Timestamp,
@@ -211,12 +280,12 @@ pub(crate) async fn finish(
     match finish {
         Finish::Served { head, swept, problem, wake_at } => {
             about!(
-                "UPDATE branch SET served = MAX(served, $5), attempts = 0, not_before = 0, failed_sequence = 0,
+                "UPDATE branch SET served = CASE WHEN served > $5 THEN served ELSE $5 END, attempts = 0, not_before = 0, failed_sequence = 0,
                    urgent = CASE WHEN dirty = $5 THEN 0 ELSE urgent END,
-                   first_dirty_at = CASE WHEN dirty > $5 THEN MIN(last_dirty_at, $6) ELSE first_dirty_at END,
+                   first_dirty_at = CASE WHEN dirty <= $5 THEN first_dirty_at WHEN last_dirty_at < $6 THEN last_dirty_at ELSE $6 END,
                    head = COALESCE($7, head), swept_at = CASE WHEN $8 THEN $6 ELSE swept_at END,
                    wake_at = (SELECT MIN(look_at) FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3),
-                   gate_at = $10, served_at = $6, problem = $9, lease_owner = NULL, lease_until = 0
+                   gate_at = $10, served_at = $6, problem = $9, parked_at = NULL, lease_owner = NULL, lease_until = 0
                  WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4",
                 work.key
             )
@@ -230,12 +299,12 @@ pub(crate) async fn finish(
             .execute(c)
             .await?;
         }
-        Finish::Failed { error, swept, again_at } => {
+        Finish::Failed { error, swept, again_at, parked } => {
             // Work that came meanwhile settles anew from here.
             about!(
                 "UPDATE branch SET attempts = attempts + 1, not_before = $6, failed_sequence = $5, problem = $7,
                    urgent = 0, first_dirty_at = $8, swept_at = CASE WHEN $9 THEN $8 ELSE swept_at END,
-                   lease_owner = NULL, lease_until = 0
+                   parked_at = CASE WHEN $10 THEN $8 END, lease_owner = NULL, lease_until = 0
                  WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4",
                 work.key
             )
@@ -245,6 +314,7 @@ pub(crate) async fn finish(
             .bind(error)
             .bind(now.0)
             .bind(swept)
+            .bind(parked)
             .execute(c)
             .await?;
         }
@@ -252,7 +322,7 @@ pub(crate) async fn finish(
     Ok(())
 }
 
-pub(crate) async fn renew(c: &mut SqliteConnection, work: &Work, until: Timestamp) -> Result<(), sqlx::Error> {
+pub(crate) async fn renew(c: &mut Connection, work: &Work, until: Timestamp) -> Result<(), sqlx::Error> {
     about!(
         "UPDATE branch SET lease_until = $5 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4
            AND lease_owner IS NOT NULL",
@@ -266,30 +336,36 @@ pub(crate) async fn renew(c: &mut SqliteConnection, work: &Work, until: Timestam
 }
 
 /// Whether `work` is still the newest lease of its branch.
-pub(crate) async fn holds(c: &mut SqliteConnection, work: &Work) -> Result<bool, sqlx::Error> {
+pub(crate) async fn holds(c: &mut Connection, work: &Work) -> Result<bool, sqlx::Error> {
     let row = about!("SELECT fence FROM branch WHERE tenant = $1 AND repository = $2 AND branch = $3", work.key)
         .fetch_optional(c)
         .await?;
     Ok(row.map(|row| row.try_get::<i64, _>("fence")).transpose()? == Some(work.fence))
 }
 
-pub(crate) async fn all(c: &mut SqliteConnection) -> Result<Vec<BranchState>, sqlx::Error> {
+pub(crate) async fn all(c: &mut Connection) -> Result<Vec<BranchState>, sqlx::Error> {
     let rows = sqlx::query("SELECT * FROM branch ORDER BY tenant, repository, branch").fetch_all(c).await?;
-    let state = |row: &SqliteRow| {
-        let (dirty, served): (i64, i64) = (row.try_get("dirty")?, row.try_get("served")?);
-        let wakes = [row.try_get::<Option<i64>, _>("wake_at")?, row.try_get("gate_at")?];
-        let failing = dirty > served && row.try_get::<i64, _>("attempts")? > 0;
-        Ok(BranchState {
-            key: branch_key(row)?,
-            dirty: dirty > served,
-            head: optional(row, "head")?,
-            served_at: row.try_get::<Option<i64>, _>("served_at")?.map(Timestamp),
-            problem: row.try_get("problem")?,
-            again_at: match failing {
-                true => Some(time(row, "not_before")?),
-                false => wakes.into_iter().flatten().min().map(Timestamp),
-            },
-        })
-    };
     rows.iter().map(state).collect()
+}
+
+fn state(row: &Row) -> Result<BranchState, sqlx::Error> {
+    let (dirty, served): (i64, i64) = (row.try_get("dirty")?, row.try_get("served")?);
+    let wakes = [row.try_get::<Option<i64>, _>("wake_at")?, row.try_get("gate_at")?];
+    let attempts = count(row, "attempts")?;
+    let is_newest_failed = row.try_get::<i64, _>("failed_sequence")? == dirty;
+    let parked_at = row.try_get::<Option<i64>, _>("parked_at")?.filter(|_| is_newest_failed).map(Timestamp);
+    Ok(BranchState {
+        key: branch_key(row)?,
+        dirty: dirty > served,
+        head: optional(row, "head")?,
+        served_at: row.try_get::<Option<i64>, _>("served_at")?.map(Timestamp),
+        problem: row.try_get("problem")?,
+        attempts,
+        parked_at,
+        again_at: match (dirty > served && attempts > 0, parked_at) {
+            (true, Some(_)) => None,
+            (true, None) => Some(time(row, "not_before")?),
+            (false, _) => wakes.into_iter().flatten().min().map(Timestamp),
+        },
+    })
 }

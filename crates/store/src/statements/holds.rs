@@ -1,16 +1,17 @@
 //! Holds: placed once each, listed, released.
 
-use sqlx::{SqliteConnection, sqlite::SqliteRow};
+
 use tagboat_model::{Hold, HoldId, Person, RepositoryName, TenantName, Timestamp};
 
-use crate::{
+use super::{
+    dialect::{Connection, Row},
     branches,
     rows::{json, parsed, to_json},
 };
 
 /// Those of a config repository that are not released.
 pub(crate) async fn of(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
 ) -> Result<Vec<Hold>, sqlx::Error> {
@@ -26,20 +27,20 @@ pub(crate) async fn of(
 }
 
 /// Those of all config repositories.
-pub(crate) async fn all(c: &mut SqliteConnection) -> Result<Vec<(TenantName, RepositoryName, Hold)>, sqlx::Error> {
+pub(crate) async fn all(c: &mut Connection) -> Result<Vec<(TenantName, RepositoryName, Hold)>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT tenant, repository, hold FROM hold WHERE released_at IS NULL
          ORDER BY tenant, repository, placed_at, rowid",
     )
     .fetch_all(c)
     .await?;
-    let hold = |row: &SqliteRow| Ok((parsed(row, "tenant")?, parsed(row, "repository")?, json(row, "hold")?));
+    let hold = |row: &Row| Ok((parsed(row, "tenant")?, parsed(row, "repository")?, json(row, "hold")?));
     rows.iter().map(hold).collect()
 }
 
 /// Whoever finds the same again and again (a pull request that was closed) wakes nobody with it.
 pub(crate) async fn place(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     holds: &[Hold],
@@ -69,7 +70,7 @@ pub(crate) async fn place(
 }
 
 pub(crate) async fn release(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     ids: &[HoldId],

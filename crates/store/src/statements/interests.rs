@@ -2,17 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row as _;
 use tagboat_model::{BranchKey, EventId, ImageName, TenantName, Timestamp};
 use tagboat_ports::{Interest, ToRecord, Work};
 
-use crate::{
+use super::{
+    dialect::{Connection, Row},
     branches::{self, about},
-    rows::{branch_key, parsed},
+    rows::{branch_key, flag, parsed},
 };
 
 pub(crate) async fn set(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     work: &Work,
     images: &[(ImageName, String)],
 ) -> Result<(), sqlx::Error> {
@@ -43,16 +44,16 @@ pub(crate) async fn set(
     Ok(())
 }
 
-pub(crate) async fn of(c: &mut SqliteConnection, key: &BranchKey) -> Result<Vec<Interest>, sqlx::Error> {
+pub(crate) async fn of(c: &mut Connection, key: &BranchKey) -> Result<Vec<Interest>, sqlx::Error> {
     let rows =
         about!("SELECT * FROM interest WHERE tenant = $1 AND repository = $2 AND branch = $3 ORDER BY image", key)
             .fetch_all(c)
             .await?;
-    let interest = |row: &SqliteRow| {
+    let interest = |row: &Row| {
         let look_at = row.try_get::<Option<i64>, _>("look_at")?.map(Timestamp);
         Ok(Interest {
             image: parsed(row, "image")?,
-            listed: row.try_get("listed")?,
+            listed: flag(row, "listed")?,
             look_at,
             rules: row.try_get("rules")?,
         })
@@ -61,7 +62,7 @@ pub(crate) async fn of(c: &mut SqliteConnection, key: &BranchKey) -> Result<Vec<
 }
 
 /// The images that any branch of a tenant is interested in.
-pub(crate) async fn images(c: &mut SqliteConnection, tenant: &TenantName) -> Result<Vec<ImageName>, sqlx::Error> {
+pub(crate) async fn images(c: &mut Connection, tenant: &TenantName) -> Result<Vec<ImageName>, sqlx::Error> {
     let rows = sqlx::query("SELECT DISTINCT image FROM interest WHERE tenant = $1 ORDER BY image")
         .bind(tenant.as_str())
         .fetch_all(c)
@@ -71,7 +72,7 @@ pub(crate) async fn images(c: &mut SqliteConnection, tenant: &TenantName) -> Res
 
 /// The branches of a tenant that are interested in an image.
 pub(crate) async fn branches_of(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     image: &ImageName,
 ) -> Result<Vec<BranchKey>, sqlx::Error> {
@@ -85,7 +86,7 @@ pub(crate) async fn branches_of(
 
 /// Have an image looked at completely by every branch that is interested in it. Each was marked dirty by `event`.
 pub(crate) async fn ask_for_look(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     image: &ImageName,
     event: &EventId,
@@ -106,7 +107,7 @@ pub(crate) async fn ask_for_look(
 
 /// Write down which images were looked at, could not be, and wait for something. A look that was asked for after the
 /// work was taken is still to be made.
-pub(crate) async fn note_looks(c: &mut SqliteConnection, work: &Work, record: &ToRecord) -> Result<(), sqlx::Error> {
+pub(crate) async fn note_looks(c: &mut Connection, work: &Work, record: &ToRecord) -> Result<(), sqlx::Error> {
     about!(
         "UPDATE interest SET look_at = NULL WHERE tenant = $1 AND repository = $2 AND branch = $3 AND look_at <= $4",
         work.key
@@ -151,7 +152,7 @@ pub(crate) async fn note_looks(c: &mut SqliteConnection, work: &Work, record: &T
 
 /// What was looked at completely for what has landed now counts as looked at, unless another look was asked for since.
 pub(crate) async fn note_landed(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     key: &BranchKey,
     images: &[ImageName],
 ) -> Result<(), sqlx::Error> {

@@ -1,12 +1,13 @@
 //! What ran in environments, and since when.
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row as _;
 use tagboat_model::{EntryName, EnvironmentName, PutBy, Ran, RanIn, RepositoryName, TenantName, Timestamp, Version};
 use tagboat_ports::{MOST_RAN, NotedRan, Work};
 
-use crate::{
+use super::{
+    dialect::{Connection, Row},
     branches,
-    rows::{optional, optional_json, parsed, time, to_json},
+    rows::{flag, optional, optional_json, parsed, time, to_json},
 };
 
 /// Binds tenant, repository, environment and entry as `$1` to `$4`.
@@ -22,27 +23,27 @@ macro_rules! about_entry {
 
 /// The newest of each environment and entry are found in the index; older ones are not read.
 pub(crate) async fn newest(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     most: u32,
 ) -> Result<Vec<RanIn>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT r.* FROM (SELECT DISTINCT environment, entry FROM ran WHERE tenant = $1 AND repository = $2) e
-           CROSS JOIN ran r ON r.place IN (SELECT n.place FROM ran n
+           CROSS JOIN ran r WHERE r.place IN (SELECT n.place FROM ran n
              WHERE n.tenant = $1 AND n.repository = $2 AND n.environment = e.environment AND n.entry = e.entry
              ORDER BY n.place DESC LIMIT $3)
          ORDER BY r.environment, r.entry, r.place",
     )
     .bind(tenant.as_str())
     .bind(repository.as_str())
-    .bind(most)
+    .bind(i64::from(most))
     .fetch_all(c)
     .await?;
     rows.iter().map(ran_in).collect()
 }
 
-fn ran_in(row: &SqliteRow) -> Result<RanIn, sqlx::Error> {
+fn ran_in(row: &Row) -> Result<RanIn, sqlx::Error> {
     let by = match optional(row, "decision")? {
         Some(decision) => PutBy::Tagboat { decision },
         None => PutBy::Others,
@@ -53,13 +54,13 @@ fn ran_in(row: &SqliteRow) -> Result<RanIn, sqlx::Error> {
         until: row.try_get::<Option<i64>, _>("until")?.map(Timestamp),
         by,
         commit: optional(row, "commit_id")?,
-        taken_back: row.try_get("taken_back")?,
+        taken_back: flag(row, "taken_back")?,
         rollout: optional_json(row, "rollout")?,
     };
     Ok(RanIn { environment: parsed(row, "environment")?, entry: parsed(row, "entry")?, ran })
 }
 
-pub(crate) async fn note(c: &mut SqliteConnection, work: &Work, noted: &[NotedRan]) -> Result<(), sqlx::Error> {
+pub(crate) async fn note(c: &mut Connection, work: &Work, noted: &[NotedRan]) -> Result<(), sqlx::Error> {
     if !branches::holds(c, work).await? {
         return Ok(());
     }
@@ -76,7 +77,7 @@ pub(crate) async fn note(c: &mut SqliteConnection, work: &Work, noted: &[NotedRa
 }
 
 async fn begin(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     work: &Work,
     RanIn { environment, entry, ran }: &RanIn,
 ) -> Result<(), sqlx::Error> {
@@ -114,7 +115,7 @@ async fn begin(
 }
 
 async fn insert(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     work: &Work,
     environment: &EnvironmentName,
     entry: &EntryName,
@@ -136,7 +137,7 @@ async fn insert(
     .bind(ran.since.0)
     .bind(decision)
     .bind(ran.commit.as_ref().map(|commit| commit.as_str()))
-    .bind(ran.taken_back)
+    .bind(i64::from(ran.taken_back))
     .bind(ran.rollout.as_ref().map(to_json).transpose()?)
     .execute(c)
     .await
@@ -144,7 +145,7 @@ async fn insert(
 }
 
 async fn end(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     work: &Work,
     environment: &EnvironmentName,
     entry: &EntryName,
@@ -164,7 +165,7 @@ async fn end(
 }
 
 async fn take_back(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     work: &Work,
     environment: &EnvironmentName,
     entry: &EntryName,

@@ -1,16 +1,17 @@
 //! Facts, decisions, and what became of the commits that carry them out.
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row as _;
 use tagboat_model::{BranchKey, DecisionId, EventId, TenantName, Timestamp};
 use tagboat_ports::{DecisionRecord, DecisionsAbout, PendingChange, Recorded, Settled, ToRecord, Work};
 
-use crate::{
+use super::{
+    dialect::{Connection, Row},
     branches::{self, about},
     interests,
     rows::{branch_key, json, optional, parsed, time, to_json},
 };
 
-pub(crate) async fn record(c: &mut SqliteConnection, work: &Work, record: &ToRecord) -> Result<Recorded, sqlx::Error> {
+pub(crate) async fn record(c: &mut Connection, work: &Work, record: &ToRecord) -> Result<Recorded, sqlx::Error> {
     if !branches::holds(c, work).await? {
         return Ok(Recorded::StaleFence);
     }
@@ -65,7 +66,7 @@ pub(crate) async fn record(c: &mut SqliteConnection, work: &Work, record: &ToRec
     Ok(Recorded::At(times))
 }
 
-async fn insert_facts(c: &mut SqliteConnection, work: &Work, record: &ToRecord) -> Result<i64, sqlx::Error> {
+async fn insert_facts(c: &mut Connection, work: &Work, record: &ToRecord) -> Result<i64, sqlx::Error> {
     let row = about!(
         "INSERT INTO gathering (tenant, repository, branch, gathered_at, facts) VALUES ($1, $2, $3, $4, $5) RETURNING id",
         work.key
@@ -78,7 +79,7 @@ async fn insert_facts(c: &mut SqliteConnection, work: &Work, record: &ToRecord) 
 }
 
 async fn insert(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     work: &Work,
     record: &ToRecord,
     (id, decision, image, entry, planned): (&DecisionId, &str, &str, &str, bool),
@@ -103,7 +104,7 @@ async fn insert(
 }
 
 /// The decision answers every event about its image that this work serves. An event that names no image has none.
-async fn link_events(c: &mut SqliteConnection, work: &Work, id: &DecisionId, image: &str) -> Result<(), sqlx::Error> {
+async fn link_events(c: &mut Connection, work: &Work, id: &DecisionId, image: &str) -> Result<(), sqlx::Error> {
     about!(
         "INSERT INTO decision_event (decision, event)
            SELECT $4, e.id FROM event e JOIN event_branch eb ON eb.event = e.id
@@ -123,7 +124,7 @@ async fn link_events(c: &mut SqliteConnection, work: &Work, id: &DecisionId, ima
 
 /// And every earlier event about its tag: what was said then was that it has to wait.
 async fn link_waiting_events(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     work: &Work,
     id: &DecisionId,
     (image, tag): (&str, &str),
@@ -146,7 +147,7 @@ async fn link_waiting_events(
 }
 
 pub(crate) async fn pending_changes(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     key: &BranchKey,
 ) -> Result<Vec<PendingChange>, sqlx::Error> {
     let rows = about!(
@@ -160,7 +161,7 @@ pub(crate) async fn pending_changes(
 }
 
 pub(crate) async fn settle(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     key: &BranchKey,
     Settled { landed, given_up, .. }: &Settled,
     now: Timestamp,
@@ -192,7 +193,7 @@ pub(crate) async fn settle(
 }
 
 pub(crate) async fn own_commits(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     commits: &[String],
 ) -> Result<Vec<String>, sqlx::Error> {
@@ -211,45 +212,45 @@ pub(crate) async fn own_commits(
 }
 
 pub(crate) async fn newest(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     about: &DecisionsAbout,
     limit: u32,
 ) -> Result<Vec<DecisionRecord>, sqlx::Error> {
     let query = match about {
         DecisionsAbout::Anything => {
-            sqlx::query("SELECT * FROM decision ORDER BY seen_at DESC, rowid DESC LIMIT $1").bind(limit)
+            sqlx::query("SELECT * FROM decision ORDER BY seen_at DESC, rowid DESC LIMIT $1").bind(i64::from(limit))
         }
         DecisionsAbout::Repository { tenant, repository } => sqlx::query(
             "SELECT * FROM decision WHERE tenant = $2 AND repository = $3 ORDER BY seen_at DESC, rowid DESC LIMIT $1",
         )
-        .bind(limit)
+        .bind(i64::from(limit))
         .bind(tenant.as_str())
         .bind(repository.as_str()),
         DecisionsAbout::One(id) => {
-            sqlx::query("SELECT * FROM decision WHERE id = $2 LIMIT $1").bind(limit).bind(id.as_str())
+            sqlx::query("SELECT * FROM decision WHERE id = $2 LIMIT $1").bind(i64::from(limit)).bind(id.as_str())
         }
         DecisionsAbout::Event(id) => sqlx::query(
             "SELECT * FROM decision WHERE id IN (SELECT decision FROM decision_event WHERE event = $2)
              ORDER BY seen_at DESC, rowid DESC LIMIT $1",
         )
-        .bind(limit)
+        .bind(i64::from(limit))
         .bind(id.as_str()),
         DecisionsAbout::Image { image, entry } => sqlx::query(
             "SELECT * FROM decision WHERE image = $2 OR entry = $3 ORDER BY seen_at DESC, rowid DESC LIMIT $1",
         )
-        .bind(limit)
+        .bind(i64::from(limit))
         .bind(image.as_str())
         .bind(entry.as_str()),
         DecisionsAbout::Updates { image, entry } => sqlx::query(
             "SELECT * FROM decision WHERE (image = $2 OR entry = $3) AND commit_id IS NOT NULL
              ORDER BY seen_at DESC, rowid DESC LIMIT $1",
         )
-        .bind(limit)
+        .bind(i64::from(limit))
         .bind(image.as_str())
         .bind(entry.as_str()),
     };
     let rows = query.fetch_all(c).await?;
-    let record = |row: &SqliteRow| {
+    let record = |row: &Row| {
         Ok(DecisionRecord {
             id: parsed(row, "id")?,
             key: branch_key(row)?,
@@ -262,7 +263,7 @@ pub(crate) async fn newest(
     rows.iter().map(record).collect()
 }
 
-pub(crate) async fn answered(c: &mut SqliteConnection, id: &DecisionId) -> Result<Vec<EventId>, sqlx::Error> {
+pub(crate) async fn answered(c: &mut Connection, id: &DecisionId) -> Result<Vec<EventId>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT e.id FROM decision_event de JOIN event e ON e.id = de.event WHERE de.decision = $1
          ORDER BY e.received_at, e.rowid",

@@ -1,16 +1,17 @@
 //! Commands of people with their answers, and the small values that the engine keeps for itself.
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row as _;
 use tagboat_model::{CommandAnswer, CommandId, CommandRecord, RepositoryName, TenantName, Timestamp};
 
-use crate::{
+use super::{
+    dialect::{Connection, Row},
     branches,
     rows::{json, optional_json, to_json},
 };
 
 /// Returns whether it is new.
 pub(crate) async fn take(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     command: &CommandRecord,
     now: Timestamp,
 ) -> Result<bool, sqlx::Error> {
@@ -38,7 +39,7 @@ pub(crate) async fn take(
 
 /// Those to a config repository that are not answered.
 pub(crate) async fn open(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
 ) -> Result<Vec<CommandRecord>, sqlx::Error> {
@@ -54,7 +55,7 @@ pub(crate) async fn open(
 }
 
 pub(crate) async fn answer(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     id: &CommandId,
     answer: &CommandAnswer,
@@ -72,7 +73,7 @@ pub(crate) async fn answer(
     .map(|_| ())
 }
 
-pub(crate) async fn one(c: &mut SqliteConnection, id: &CommandId) -> Result<Option<CommandRecord>, sqlx::Error> {
+pub(crate) async fn one(c: &mut Connection, id: &CommandId) -> Result<Option<CommandRecord>, sqlx::Error> {
     let row = sqlx::query("SELECT record, answer FROM command WHERE id = $1 ORDER BY rowid LIMIT 1")
         .bind(id.as_str())
         .fetch_optional(c)
@@ -80,13 +81,13 @@ pub(crate) async fn one(c: &mut SqliteConnection, id: &CommandId) -> Result<Opti
     row.as_ref().map(command).transpose()
 }
 
-fn command(row: &SqliteRow) -> Result<CommandRecord, sqlx::Error> {
+fn command(row: &Row) -> Result<CommandRecord, sqlx::Error> {
     let record: CommandRecord = json(row, "record")?;
     Ok(CommandRecord { answer: optional_json(row, "answer")?, ..record })
 }
 
 pub(crate) async fn kept(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     key: &str,
@@ -101,7 +102,7 @@ pub(crate) async fn kept(
 }
 
 pub(crate) async fn keep(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     key: &str,

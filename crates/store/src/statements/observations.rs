@@ -1,14 +1,17 @@
 //! What is remembered of tags.
 
 use sha2::{Digest as _, Sha256};
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row as _;
 use tagboat_model::{ImageName, ImagePushed, Tag, TenantName, Timestamp};
 use tagboat_ports::{Announcement, Observation, ObservedTag, Sighting};
 
-use crate::rows::{json, parsed, time, to_json};
+use super::{
+    dialect::{Connection, Arguments, Database, Row},
+    rows::{flag, json, parsed, time, to_json},
+};
 
 pub(crate) async fn observe(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     seen: &[Observation],
     now: Timestamp,
@@ -42,14 +45,14 @@ pub(crate) async fn observe(
     Ok(())
 }
 
-fn observed(row: &SqliteRow) -> Result<ObservedTag, sqlx::Error> {
+fn observed(row: &Row) -> Result<ObservedTag, sqlx::Error> {
     let (tag, manifest) = (parsed(row, "tag")?, json(row, "manifest")?);
     let created = row.try_get::<Option<i64>, _>("created")?.map(Timestamp);
     Ok(ObservedTag { tag, manifest, created, since: time(row, "since")?, replaced: json(row, "replaced")? })
 }
 
 pub(crate) async fn of(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     image: &ImageName,
 ) -> Result<Vec<ObservedTag>, sqlx::Error> {
@@ -58,7 +61,7 @@ pub(crate) async fn of(
 }
 
 pub(crate) async fn sight(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     image: &ImageName,
     tags: &[Tag],
@@ -82,7 +85,7 @@ pub(crate) async fn sight(
         )
         .bind(tag.as_str())
         .bind(now.0)
-        .bind(first)
+        .bind(i64::from(first))
         .execute(&mut *c)
         .await?;
     }
@@ -90,7 +93,7 @@ pub(crate) async fn sight(
 }
 
 pub(crate) async fn sightings(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     image: &ImageName,
 ) -> Result<Option<Vec<Sighting>>, sqlx::Error> {
@@ -99,8 +102,8 @@ pub(crate) async fn sightings(
         return Ok(None);
     }
     let rows = about("SELECT tag, seen_at, baseline FROM sighting WHERE tenant = $1 AND image = $2", tenant, image);
-    let sighting = |row: &SqliteRow| {
-        Ok(Sighting { tag: parsed(row, "tag")?, at: time(row, "seen_at")?, baseline: row.try_get("baseline")? })
+    let sighting = |row: &Row| {
+        Ok(Sighting { tag: parsed(row, "tag")?, at: time(row, "seen_at")?, baseline: flag(row, "baseline")? })
     };
     rows.fetch_all(c).await?.iter().map(sighting).collect::<Result<_, _>>().map(Some)
 }
@@ -108,7 +111,7 @@ pub(crate) async fn sightings(
 /// A push announces when CI itself says what it built. An announcement without digest is written with an empty one: the
 /// key that finds repetitions must not be null.
 pub(crate) async fn announce(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     pushed: &ImagePushed,
     now: Timestamp,
@@ -131,12 +134,12 @@ pub(crate) async fn announce(
 }
 
 pub(crate) async fn announcements(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     image: &ImageName,
 ) -> Result<Vec<Announcement>, sqlx::Error> {
     let rows = about("SELECT * FROM announced WHERE tenant = $1 AND image = $2 ORDER BY place", tenant, image);
-    let announcement = |row: &SqliteRow| {
+    let announcement = |row: &Row| {
         let digest: &str = row.try_get("digest")?;
         let digest = if digest.is_empty() { None } else { Some(parsed(row, "digest")?) };
         let place: i64 = row.try_get("place")?;
@@ -160,6 +163,6 @@ fn about<'q>(
     sql: &'static str,
     tenant: &'q TenantName,
     image: &ImageName,
-) -> sqlx::query::Query<'q, sqlx::Sqlite, sqlx::sqlite::SqliteArguments> {
+) -> sqlx::query::Query<'q, Database, Arguments> {
     sqlx::query(sql).bind(tenant.as_str()).bind(image.to_string())
 }

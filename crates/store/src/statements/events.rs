@@ -2,11 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row as _;
 use tagboat_model::{BranchKey, DeliveryId, Event, EventId, ImagePushed, Trust};
 use tagboat_ports::{EventRecord, NewDelivery, NewEvent, Work};
 
-use crate::{
+use super::{
+    dialect::{Connection, Row},
     branches::{self, about},
     interests, observations,
     rows::{branch_key, json, optional, parsed, time, to_json},
@@ -14,7 +15,7 @@ use crate::{
 
 /// Store an event, mark dirty the branches that it concerns, and have images looked at. Returns how many branches.
 pub(crate) async fn accept(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     delivery: &NewDelivery,
     new: &NewEvent,
 ) -> Result<usize, sqlx::Error> {
@@ -24,7 +25,7 @@ pub(crate) async fn accept(
 
 /// What was answered is asked once more: the answers of before are void, unless some branch still owes its own.
 pub(crate) async fn cause_again(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     delivery: &NewDelivery,
     new: &NewEvent,
     id: &EventId,
@@ -44,7 +45,7 @@ pub(crate) async fn cause_again(
 /// Everything that an event causes, by the id under which it is stored. It may do so again: what was served is pending
 /// once more then.
 async fn cause(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     delivery: &NewDelivery,
     new: &NewEvent,
     id: &EventId,
@@ -78,7 +79,7 @@ async fn cause(
     Ok(concerned.len())
 }
 
-async fn insert(c: &mut SqliteConnection, delivery: &NewDelivery, new: &NewEvent) -> Result<(), sqlx::Error> {
+async fn insert(c: &mut Connection, delivery: &NewDelivery, new: &NewEvent) -> Result<(), sqlx::Error> {
     let pushed = pushed(&new.event);
     sqlx::query(
         "INSERT INTO event (id, delivery, tenant, image, tag, claimed_digest, trust, received_at, detail)
@@ -101,7 +102,7 @@ async fn insert(c: &mut SqliteConnection, delivery: &NewDelivery, new: &NewEvent
 /// The branches that are interested in what was pushed (if its sender is believed so far) or in what is to be looked at,
 /// and those of the tenant that are named and known; each once.
 async fn concerned(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     delivery: &NewDelivery,
     new: &NewEvent,
 ) -> Result<BTreeSet<BranchKey>, sqlx::Error> {
@@ -125,7 +126,7 @@ fn pushed(event: &Event) -> Option<&ImagePushed> {
     }
 }
 
-pub(crate) async fn pending(c: &mut SqliteConnection, work: &Work) -> Result<Vec<EventRecord>, sqlx::Error> {
+pub(crate) async fn pending(c: &mut Connection, work: &Work) -> Result<Vec<EventRecord>, sqlx::Error> {
     let rows = about!(
         "SELECT e.*, d.receiver FROM event e JOIN delivery d ON d.id = e.delivery
            JOIN event_branch eb ON eb.event = e.id
@@ -140,19 +141,19 @@ pub(crate) async fn pending(c: &mut SqliteConnection, work: &Work) -> Result<Vec
     rows.iter().map(record).collect()
 }
 
-pub(crate) async fn newest(c: &mut SqliteConnection, limit: u32) -> Result<Vec<EventRecord>, sqlx::Error> {
+pub(crate) async fn newest(c: &mut Connection, limit: u32) -> Result<Vec<EventRecord>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT e.*, d.receiver FROM event e JOIN delivery d ON d.id = e.delivery
          ORDER BY e.received_at DESC, e.id DESC LIMIT $1",
     )
-    .bind(limit)
+    .bind(i64::from(limit))
     .fetch_all(&mut *c)
     .await?;
     with_branches(c, &rows).await
 }
 
 /// The events of a delivery, in its order.
-pub(crate) async fn of_delivery(c: &mut SqliteConnection, id: &DeliveryId) -> Result<Vec<EventRecord>, sqlx::Error> {
+pub(crate) async fn of_delivery(c: &mut Connection, id: &DeliveryId) -> Result<Vec<EventRecord>, sqlx::Error> {
     let rows = sqlx::query(
         "SELECT e.*, d.receiver FROM event e JOIN delivery d ON d.id = e.delivery
          WHERE e.delivery = $1 ORDER BY e.rowid",
@@ -163,7 +164,7 @@ pub(crate) async fn of_delivery(c: &mut SqliteConnection, id: &DeliveryId) -> Re
     with_branches(c, &rows).await
 }
 
-pub(crate) async fn one(c: &mut SqliteConnection, id: &EventId) -> Result<Option<EventRecord>, sqlx::Error> {
+pub(crate) async fn one(c: &mut Connection, id: &EventId) -> Result<Option<EventRecord>, sqlx::Error> {
     let rows = sqlx::query("SELECT e.*, d.receiver FROM event e JOIN delivery d ON d.id = e.delivery WHERE e.id = $1")
         .bind(id.as_str())
         .fetch_all(&mut *c)
@@ -171,7 +172,7 @@ pub(crate) async fn one(c: &mut SqliteConnection, id: &EventId) -> Result<Option
     Ok(with_branches(c, &rows).await?.pop())
 }
 
-async fn with_branches(c: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<Vec<EventRecord>, sqlx::Error> {
+async fn with_branches(c: &mut Connection, rows: &[Row]) -> Result<Vec<EventRecord>, sqlx::Error> {
     let mut records = Vec::new();
     for row in rows {
         let mut record = record(row)?;
@@ -191,7 +192,7 @@ async fn with_branches(c: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<V
     Ok(records)
 }
 
-fn record(row: &SqliteRow) -> Result<EventRecord, sqlx::Error> {
+fn record(row: &Row) -> Result<EventRecord, sqlx::Error> {
     Ok(EventRecord {
         id: parsed(row, "id")?,
         delivery: parsed(row, "delivery")?,
@@ -204,7 +205,7 @@ fn record(row: &SqliteRow) -> Result<EventRecord, sqlx::Error> {
 }
 
 /// An event without detail is a push of before there were others; its columns say all of it.
-fn event(row: &SqliteRow) -> Result<Event, sqlx::Error> {
+fn event(row: &Row) -> Result<Event, sqlx::Error> {
     if row.try_get::<Option<String>, _>("detail")?.is_some() {
         return json(row, "detail");
     }

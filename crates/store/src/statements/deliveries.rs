@@ -1,20 +1,21 @@
 //! Deliveries: stored once each, shown, and emptied in time.
 
-use sqlx::{Row as _, SqliteConnection, sqlite::SqliteRow};
+use sqlx::Row as _;
 use tagboat_model::{DeliveryId, EventId, ReceiverName, Timestamp};
 use tagboat_ports::{DeliveryRecord, NewDelivery, Stored, StoredDelivery};
 
-use crate::{
+use super::{
+    dialect::{Connection, Row},
     events,
-    rows::{json, parsed, time, to_json},
+    rows::{flag, json, parsed, time, to_json},
 };
 
 /// Deliveries that one operation empties; others wait for the writer meanwhile.
-const MOST_PRUNED: u32 = 1000;
+const MOST_PRUNED: i64 = 1000;
 /// And bytes of their bodies, beyond which it stops.
 const MOST_BYTES_PRUNED: i64 = 16 * 1024 * 1024;
 
-pub(crate) async fn accept(c: &mut SqliteConnection, delivery: &NewDelivery) -> Result<Stored, sqlx::Error> {
+pub(crate) async fn accept(c: &mut Connection, delivery: &NewDelivery) -> Result<Stored, sqlx::Error> {
     let inserted = sqlx::query(
         "INSERT INTO delivery (id, tenant, receiver, delivery_key, verdict, reasons, body, received_at, kind, trust, headers, body_hash, once)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) ON CONFLICT DO NOTHING",
@@ -46,9 +47,9 @@ pub(crate) async fn accept(c: &mut SqliteConnection, delivery: &NewDelivery) -> 
 
 /// What was stored before, under the same key or as the same thing under another. Of a body without a hash that was taken
 /// away nothing can be said against it.
-async fn repeated(c: &mut SqliteConnection, delivery: &NewDelivery) -> Result<Stored, sqlx::Error> {
+async fn repeated(c: &mut Connection, delivery: &NewDelivery) -> Result<Stored, sqlx::Error> {
     let earlier = sqlx::query(
-        "SELECT id, CASE WHEN body_hash <> '' THEN body_hash = $4 WHEN body_pruned THEN 1 ELSE body = $5 END AS same_body
+        "SELECT id, CASE WHEN body_hash <> '' THEN body_hash = $4 WHEN body_pruned = 1 THEN TRUE ELSE body = $5 END AS same_body
          FROM delivery WHERE tenant = $1 AND receiver = $2 AND (delivery_key = $3 OR once = $6)
          ORDER BY delivery_key = $3 DESC LIMIT 1",
     )
@@ -88,26 +89,26 @@ macro_rules! select {
 }
 
 pub(crate) async fn newest(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     receiver: Option<&ReceiverName>,
     limit: u32,
 ) -> Result<Vec<DeliveryRecord>, sqlx::Error> {
     let query = match receiver {
         Some(receiver) => select!("", "WHERE d.receiver = $2 ORDER BY d.received_at DESC, d.id DESC LIMIT $1")
-            .bind(limit)
+            .bind(i64::from(limit))
             .bind(receiver.as_str()),
-        None => select!("", "ORDER BY d.received_at DESC, d.id DESC LIMIT $1").bind(limit),
+        None => select!("", "ORDER BY d.received_at DESC, d.id DESC LIMIT $1").bind(i64::from(limit)),
     };
     query.fetch_all(c).await?.iter().map(record).collect()
 }
 
-pub(crate) async fn one(c: &mut SqliteConnection, id: &DeliveryId) -> Result<Option<StoredDelivery>, sqlx::Error> {
+pub(crate) async fn one(c: &mut Connection, id: &DeliveryId) -> Result<Option<StoredDelivery>, sqlx::Error> {
     let row = select!(", d.delivery_key, d.headers, d.body, d.body_pruned", "WHERE d.id = $1")
         .bind(id.as_str())
         .fetch_optional(&mut *c)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let is_pruned: bool = row.try_get("body_pruned")?;
+    let is_pruned = flag(&row, "body_pruned")?;
     let body: Vec<u8> = row.try_get("body")?;
     Ok(Some(StoredDelivery {
         record: record(&row)?,
@@ -118,7 +119,7 @@ pub(crate) async fn one(c: &mut SqliteConnection, id: &DeliveryId) -> Result<Opt
     }))
 }
 
-fn record(row: &SqliteRow) -> Result<DeliveryRecord, sqlx::Error> {
+fn record(row: &Row) -> Result<DeliveryRecord, sqlx::Error> {
     Ok(DeliveryRecord {
         id: parsed(row, "id")?,
         tenant: parsed(row, "tenant")?,
@@ -134,7 +135,7 @@ fn record(row: &SqliteRow) -> Result<DeliveryRecord, sqlx::Error> {
 /// Of the oldest deliveries, those that are to lose headers and body next: the last of them, by its time and id. Reads no
 /// bodies: their lengths stand in the index.
 pub(crate) async fn last_to_prune(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     before: Timestamp,
     most_bytes: u64,
 ) -> Result<Option<(Timestamp, String)>, sqlx::Error> {
@@ -144,7 +145,7 @@ pub(crate) async fn last_to_prune(
         .await?;
     let all: i64 = all.try_get("bytes")?;
     let oldest = sqlx::query(
-        "SELECT id, received_at, length(body) AS bytes FROM delivery WHERE body_pruned = 0
+        "SELECT id, received_at, CAST(length(body) AS BIGINT) AS bytes FROM delivery WHERE body_pruned = 0
          ORDER BY received_at, id LIMIT $1",
     )
     .bind(MOST_PRUNED)
@@ -165,15 +166,16 @@ pub(crate) async fn last_to_prune(
 
 /// Take away headers and bodies up to this delivery. Returns of how many.
 pub(crate) async fn prune(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     (received_at, id): &(Timestamp, String),
 ) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query(
-        "UPDATE delivery SET body = x'', headers = '[]', body_pruned = 1
+        "UPDATE delivery SET body = $3, headers = '[]', body_pruned = 1
          WHERE body_pruned = 0 AND (received_at, id) <= ($1, $2)",
     )
     .bind(received_at.0)
     .bind(id)
+    .bind(&[0_u8; 0][..])
     .execute(c)
     .await?;
     Ok(emptied.rows_affected())

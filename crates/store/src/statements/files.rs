@@ -3,11 +3,14 @@
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, Row as _, Sqlite, SqliteConnection, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Row as _};
 use tagboat_model::{Duration, RepositoryName, TenantName, Timestamp};
 use tagboat_ports::{BlobId, MEMORY_OF_FILES, RememberedFile};
 
-use crate::rows::{blob_id, time};
+use super::{
+    dialect::{Connection, Database, Row},
+    rows::{blob_id, time},
+};
 
 /// Rows of one statement: to hand one over to SQLite's thread costs more than a row does.
 const ROWS_AT_ONCE: usize = 200;
@@ -31,7 +34,7 @@ impl Note {
 }
 
 pub(crate) async fn of(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     finder: &str,
@@ -43,14 +46,14 @@ pub(crate) async fn of(
             .bind(finder)
             .fetch_all(c)
             .await?;
-    let file = |row: &SqliteRow| {
+    let file = |row: &Row| {
         Ok(RememberedFile { blob: blob_id(row, "blob")?, kind: row.try_get("kind")?, found: row.try_get("found")? })
     };
     rows.iter().map(file).collect()
 }
 
 pub(crate) async fn remember(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     finder: &str,
@@ -58,7 +61,7 @@ pub(crate) async fn remember(
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
     for chunk in files.chunks(ROWS_AT_ONCE) {
-        let mut statement = QueryBuilder::<Sqlite>::new(
+        let mut statement = QueryBuilder::<Database>::new(
             "INSERT INTO file_memory (tenant, repository, blob, kind, finder, used_at, found) ",
         );
         statement.push_values(chunk, |mut row, file| {
@@ -81,7 +84,7 @@ pub(crate) async fn remember(
 
 /// What [`note`] has to write. It writes nothing itself.
 pub(crate) async fn look(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     finder: &str,
@@ -114,7 +117,7 @@ pub(crate) async fn look(
 }
 
 pub(crate) async fn note(
-    c: &mut SqliteConnection,
+    c: &mut Connection,
     tenant: &TenantName,
     repository: &RepositoryName,
     finder: &str,
@@ -123,7 +126,7 @@ pub(crate) async fn note(
 ) -> Result<(), sqlx::Error> {
     for chunk in note.used.chunks(ROWS_AT_ONCE) {
         // Joined: for `(blob, kind) IN (…)` SQLite would go through all rows of the repository each time.
-        let mut statement = QueryBuilder::<Sqlite>::new("WITH used (content, name) AS (");
+        let mut statement = QueryBuilder::<Database>::new("WITH used (content, name) AS (");
         statement.push_values(chunk, |mut row, (blob, kind)| {
             row.push_bind(&blob.0[..]).push_bind(kind.as_str());
         });
@@ -149,8 +152,8 @@ pub(crate) async fn note(
 
 /// Only a statement of full length comes again, so that it is worth being kept prepared.
 async fn execute(
-    c: &mut SqliteConnection,
-    statement: &mut QueryBuilder<Sqlite>,
+    c: &mut Connection,
+    statement: &mut QueryBuilder<Database>,
     rows: usize,
 ) -> Result<(), sqlx::Error> {
     statement.build().persistent(rows == ROWS_AT_ONCE).execute(c).await?;

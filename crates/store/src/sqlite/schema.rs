@@ -1,60 +1,53 @@
 //! The schema's steps, embedded from `migrations/sqlite`.
 
-use std::borrow::Cow;
-
 use sqlx::{
-    SqlSafeStr as _, SqliteConnection,
-    migrate::{MigrateError, Migration, MigrationType, Migrator},
+    SqliteConnection,
+    migrate::{MigrateError, Migrator},
 };
 
-/// Number, name, forward, back.
-const STEPS: [(i64, &str, &str, &str); 5] = [
+use crate::steps::{self, Step};
+
+const STEPS: [Step; 6] = [
     (
         1,
         "start",
-        include_str!("../../../migrations/sqlite/0001_start.up.sql"),
-        include_str!("../../../migrations/sqlite/0001_start.down.sql"),
+        include_str!("../../../../migrations/sqlite/0001_start.up.sql"),
+        include_str!("../../../../migrations/sqlite/0001_start.down.sql"),
     ),
     (
         2,
         "tags",
-        include_str!("../../../migrations/sqlite/0002_tags.up.sql"),
-        include_str!("../../../migrations/sqlite/0002_tags.down.sql"),
+        include_str!("../../../../migrations/sqlite/0002_tags.up.sql"),
+        include_str!("../../../../migrations/sqlite/0002_tags.down.sql"),
     ),
     (
         3,
         "files",
-        include_str!("../../../migrations/sqlite/0003_files.up.sql"),
-        include_str!("../../../migrations/sqlite/0003_files.down.sql"),
+        include_str!("../../../../migrations/sqlite/0003_files.up.sql"),
+        include_str!("../../../../migrations/sqlite/0003_files.down.sql"),
     ),
     (
         4,
         "senders",
-        include_str!("../../../migrations/sqlite/0004_senders.up.sql"),
-        include_str!("../../../migrations/sqlite/0004_senders.down.sql"),
+        include_str!("../../../../migrations/sqlite/0004_senders.up.sql"),
+        include_str!("../../../../migrations/sqlite/0004_senders.down.sql"),
     ),
     (
         5,
         "history",
-        include_str!("../../../migrations/sqlite/0005_history.up.sql"),
-        include_str!("../../../migrations/sqlite/0005_history.down.sql"),
+        include_str!("../../../../migrations/sqlite/0005_history.up.sql"),
+        include_str!("../../../../migrations/sqlite/0005_history.down.sql"),
+    ),
+    (
+        6,
+        "work",
+        include_str!("../../../../migrations/sqlite/0006_work.up.sql"),
+        include_str!("../../../../migrations/sqlite/0006_work.down.sql"),
     ),
 ];
 
 fn migrator() -> Migrator {
-    let step = |number: i64, name: &'static str, direction: MigrationType, sql: &'static str| {
-        Migration::new(number, Cow::Borrowed(name), direction, sql.into_sql_str(), false)
-    };
-    let migrations: Vec<Migration> = STEPS
-        .iter()
-        .flat_map(|(number, name, up, down)| {
-            [
-                step(*number, name, MigrationType::ReversibleUp, up),
-                step(*number, name, MigrationType::ReversibleDown, down),
-            ]
-        })
-        .collect();
-    Migrator { migrations: Cow::Owned(migrations), ..Migrator::DEFAULT }
+    steps::migrator(&STEPS)
 }
 
 /// Apply what is missing. A database of a newer Tagboat is refused.
@@ -71,7 +64,7 @@ mod tests {
     use tagboat_ports::Stored;
 
     /// Rows for the tables as each step leaves them.
-    const ROWS: [&str; 5] = ["
+    const ROWS: [&str; 6] = ["
         INSERT INTO delivery VALUES ('d', 'default', 'registry', 'k', 'accepted', '[]', x'00', 1);
         INSERT INTO event VALUES ('e', 'd', 'default', 'r.example/a', '1', NULL, '\"signed\"', 1);
         INSERT INTO branch (tenant, repository, branch) VALUES ('default', 'config', 'main');
@@ -114,7 +107,9 @@ mod tests {
         INSERT INTO command (tenant, id, repository, record, given_at) VALUES ('default', 'd', 'config', '{}', 1);
         INSERT INTO kept VALUES ('default', 'config', 'k', 'v');
         INSERT INTO decision (id, tenant, repository, branch, head, decided_at, seen_at, image, entry, decision, gathering)
-            VALUES ('w', 'default', 'config', 'main', 'h', 1, 1, 'r.example/a', 'a', '{\"outcome\":\"waiting\"}', 1);"];
+            VALUES ('w', 'default', 'config', 'main', 'h', 1, 1, 'r.example/a', 'a', '{\"outcome\":\"waiting\"}', 1);", "
+        UPDATE branch SET leased_at = 1, parked_at = 2;
+        UPDATE pulse SET beats = 1;"];
 
     async fn memory() -> SqliteConnection {
         "sqlite::memory:".parse::<SqliteConnectOptions>().unwrap().foreign_keys(true).connect().await.unwrap()
@@ -141,7 +136,7 @@ mod tests {
         sqlx::raw_sql(sqlx::AssertSqlSafe(old)).execute(&mut connection).await.unwrap();
         bring_up_to_date(&mut connection).await.unwrap();
         let image = "r.example/a".parse().unwrap();
-        let known = crate::observations::of(&mut connection, &"default".parse().unwrap(), &image).await.unwrap();
+        let known = super::super::statements::observations::of(&mut connection, &"default".parse().unwrap(), &image).await.unwrap();
         assert!(known.len() == 1 && !known[0].manifest.is_complete(), "it is read again before it is relied on");
         assert_eq!((known[0].tag.as_str(), known[0].since.0), ("1", 5));
     }
@@ -177,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn what_came_before_the_fourth_step_is_known_after_it() {
-        use crate::{deliveries, events, observations};
+        use super::super::statements::{deliveries, events, observations};
         let mut connection = memory().await;
         let c = &mut connection;
         migrator().run_to(3, &mut *c).await.unwrap();

@@ -7,10 +7,10 @@ use tagboat_model::{
 };
 use tagboat_ports::{History, NotedRan, StoreError, Work};
 
-use crate::{SqliteStore, branches, commands, holds, ran};
+use super::super::{branches, commands, dialect::Backend, holds, ran};
 
 #[async_trait]
-impl History for SqliteStore {
+impl History for Backend {
     async fn ran(&self, tenant: &TenantName, repository: &RepositoryName, most: u32) -> Result<Vec<RanIn>, StoreError> {
         self.read("read what ran", async |c| ran::newest(c, tenant, repository, most).await).await
     }
@@ -44,9 +44,7 @@ impl History for SqliteStore {
         }
         let (tenant, repository, placed) = (tenant.clone(), repository.clone(), holds.to_vec());
         let rows = 1 + placed.len();
-        write!(self, "place holds", rows, async |c| holds::place(c, &tenant, &repository, &placed, now).await)?;
-        self.changed.notify_one();
-        Ok(())
+        wake!(self, "place holds", rows, async |c| holds::place(c, &tenant, &repository, &placed, now).await)
     }
 
     async fn release_holds(
@@ -60,18 +58,14 @@ impl History for SqliteStore {
         let (tenant, repository) = (tenant.clone(), repository.clone());
         let (ids, by) = (ids.to_vec(), by.clone());
         let rows = 1 + ids.len();
-        let released = write!(self, "release holds", rows, async |c| {
+        wake!(self, "release holds", rows, async |c| {
             holds::release(c, &tenant, &repository, &ids, &by, now).await
-        })?;
-        self.changed.notify_one();
-        Ok(released)
+        })
     }
 
     async fn take_command(&self, command: &CommandRecord, now: Timestamp) -> Result<bool, StoreError> {
         let command = command.clone();
-        let is_new = write!(self, "take a command", async |c| commands::take(c, &command, now).await)?;
-        self.changed.notify_one();
-        Ok(is_new)
+        wake!(self, "take a command", 1, async |c| commands::take(c, &command, now).await)
     }
 
     async fn open_commands(
@@ -103,9 +97,7 @@ impl History for SqliteStore {
         }
         let keys = keys.to_vec();
         let rows = keys.len();
-        write!(self, "wake branches", rows, async |c| branches::wake(c, &keys, now).await)?;
-        self.changed.notify_one();
-        Ok(())
+        wake!(self, "wake branches", rows, async |c| branches::wake(c, &keys, now).await)
     }
 
     async fn branches_of(

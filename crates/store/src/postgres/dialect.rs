@@ -1,0 +1,62 @@
+//! What the statements are run on here.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use sqlx::{ConnectOptions as _, postgres::PgConnectOptions};
+
+use super::schema;
+
+pub(crate) use super::PostgresStore as Backend;
+pub(crate) use sqlx::{
+    Postgres as Database,
+    postgres::{PgArguments as Arguments, PgConnection as Connection, PgRow as Row},
+};
+
+/// Begins a transaction that will write. One writes at a time, of all replicas, as in SQLite: what takes long is never done
+/// within one, and nothing can deadlock or see half of what another does.
+pub(crate) const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(8387226009110)";
+/// Ends one after which the workers of all replicas are to be woken.
+pub(crate) const COMMIT_AND_WAKE: &str = "NOTIFY tagboat_work; COMMIT";
+/// What takes longer is given up: the other side may be gone without a word. The server ends a statement sooner.
+pub(crate) const LONGEST: Option<std::time::Duration> = Some(std::time::Duration::from_secs(20));
+
+/// A statement that holds the row that it finds, and passes by what others hold.
+macro_rules! and_lock_row {
+    ($($sql:expr),+) => {
+        concat!($($sql),+, " FOR UPDATE OF b SKIP LOCKED")
+    };
+}
+pub(crate) use and_lock_row;
+
+/// How the writer gets its connection, which shows the others that this process is there: it holds a lock under a number of
+/// its own for as long as it lives, and leases are under that number.
+pub(crate) struct Connector {
+    options: PgConnectOptions,
+    presence: Arc<AtomicI64>,
+}
+
+impl Connector {
+    pub(crate) fn new(options: PgConnectOptions, presence: Arc<AtomicI64>) -> Self {
+        Self { options, presence }
+    }
+
+    /// Connect, and bring the schema up to date the first time.
+    pub(crate) async fn connect(&self, is_first: bool) -> Result<Connection, sqlx::Error> {
+        let mut connection = self.options.connect().await?;
+        if is_first {
+            schema::bring_up_to_date(&mut connection)
+                .await
+                .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+        }
+        // Always a new one: the server may not have noticed yet that the connection of before is gone.
+        let number: i64 = sqlx::query_scalar("SELECT floor(random() * 9000000000000000)::bigint")
+            .fetch_one(&mut connection)
+            .await?;
+        sqlx::query("SELECT pg_advisory_lock($1)").bind(number).execute(&mut connection).await?;
+        self.presence.store(number, Ordering::Relaxed);
+        Ok(connection)
+    }
+}
