@@ -119,9 +119,10 @@ impl Engine {
         let parked = is_poison(work.attempts + 1, error);
         let error = chain(error);
         let attempts = work.attempts + 1;
-        match parked {
-            true => tracing::error!(branch = %work.key, attempts, %error, "the reconcile fails every time; it is left alone until `tagboat retry`, newer work or a start"),
-            false => tracing::warn!(branch = %work.key, attempts, %again_at, %error, "the reconcile did not come to its end"),
+        if parked {
+            tracing::error!(branch = %work.key, attempts, %error, "the reconcile fails every time; it is left alone until there is newer work, or `tagboat store retry`");
+        } else {
+            tracing::warn!(branch = %work.key, attempts, %again_at, %error, "the reconcile did not come to its end");
         }
         let step = Step::Failed { key: work.key.clone(), error: error.clone(), again_at, at: self.now() };
         self.ports.progress.step(&step);

@@ -19,8 +19,13 @@ pub struct ServerFile {
     pub public_url: Option<String>,
     /// Folder for the database and the mirrors. Default: `data` beside the process.
     pub data_directory: PathBuf,
-    /// Database URL. Default: `sqlite:` and `tagboat.db` in the data directory.
+    /// Database URL: `sqlite:path` for one process, `postgres://user@host/name` for any number of replicas (PostgreSQL 13 or
+    /// newer). Default: `sqlite:` and `tagboat.db` in the data directory.
     pub database: Option<String>,
+    /// File with the password for PostgreSQL.
+    pub database_password_file: Option<PathBuf>,
+    /// Environment variable with that password.
+    pub database_password_env: Option<String>,
     /// How long events are gathered before a push.
     pub settle: SettleFile,
     /// The look at every image that heals what events missed.
@@ -59,6 +64,8 @@ impl Default for ServerFile {
             public_url: None,
             data_directory: PathBuf::from("data"),
             database: None,
+            database_password_file: None,
+            database_password_env: None,
             settle: SettleFile::default(),
             sweep: SweepFile::default(),
             api: ApiFile::default(),
@@ -128,6 +135,9 @@ pub struct LimitsFile {
     pub keep_deliveries: Duration,
     /// Bytes of bodies that are kept at most, the newest first. Default: 268435456.
     pub kept_bytes: u64,
+    /// How long it is kept what came, what was decided about it, and what people asked for that is done. What runs, what waits
+    /// and what is held stays for as long as it does. Default: `365d`.
+    pub keep_history: Duration,
 }
 
 impl Default for LimitsFile {
@@ -137,7 +147,16 @@ impl Default for LimitsFile {
             connections: 4096,
             keep_deliveries: Duration::from_seconds(14 * 24 * 3600),
             kept_bytes: 256 * 1024 * 1024,
+            keep_history: Duration::from_seconds(365 * 24 * 3600),
         }
+    }
+}
+
+impl ServerFile {
+    /// Where the password of the database is.
+    #[must_use]
+    pub fn database_password(&self) -> Option<SecretSource> {
+        SecretSource::of(self.database_password_file.as_ref(), self.database_password_env.as_ref())
     }
 }
 

@@ -40,11 +40,11 @@ fn check(source: &str, text: &str, file: &ServerFile) -> Result<(), Problem> {
         return Err(Problem::at(source, text, &["listen"], message));
     }
     if let Some(url) = &file.database {
-        let path = url.strip_prefix("sqlite:").filter(|path| !path.starts_with("//") && !path.contains(['?', ':']));
-        if path.is_none_or(str::is_empty) {
-            let message = format!("`{url}` cannot be used; write `sqlite:` and a path, as in `sqlite:data/tagboat.db`");
-            return Err(Problem::at(source, text, &["database"], message));
-        }
+        check_database(url).map_err(|message| Problem::at(source, text, &["database"], message))?;
+    }
+    if file.database_password_file.is_some() && file.database_password_env.is_some() {
+        let message = "`databasePasswordFile` and `databasePasswordEnv` exclude each other".to_owned();
+        return Err(Problem::at(source, text, &["databasePasswordEnv"], message));
     }
     if file.sweep.interval < SHORTEST_SWEEP {
         let message = format!("a sweep asks every registry; {SHORTEST_SWEEP} is the least between two");
@@ -92,6 +92,29 @@ fn check(source: &str, text: &str, file: &ServerFile) -> Result<(), Problem> {
         return Err(Problem::at(source, text, &["sigstore"], message));
     }
     Ok(())
+}
+
+/// What is wrong with a database's URL. It is not repeated where it may hold a password.
+fn check_database(url: &str) -> Result<(), String> {
+    let remote = url.strip_prefix("postgres://").or_else(|| url.strip_prefix("postgresql://"));
+    if let Some(remote) = remote {
+        let authority = remote.split(['/', '?']).next().unwrap_or_default();
+        let has_password = authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'));
+        return match has_password || remote.contains("password=") {
+            true => {
+                Err("a password does not belong here, where it is shown; name its file with `databasePasswordFile`"
+                    .to_owned())
+            }
+            false => Ok(()),
+        };
+    }
+    let path = url.strip_prefix("sqlite:").filter(|path| !path.starts_with("//") && !path.contains(['?', ':']));
+    match path {
+        Some(path) if !path.is_empty() => Ok(()),
+        _ => Err(format!(
+            "`{url}` cannot be used; write `sqlite:` and a path, as in `sqlite:data/tagboat.db`, or `postgres://user@host/name`"
+        )),
+    }
 }
 
 fn check_registry(registry: &RegistryFile) -> Result<(), (&'static str, String)> {

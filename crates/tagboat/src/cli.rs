@@ -6,6 +6,7 @@ mod event;
 mod github_app;
 mod notify;
 mod receivers;
+mod store;
 
 use std::path::PathBuf;
 
@@ -17,6 +18,7 @@ pub(crate) use event::{Event, EventParse};
 pub(crate) use github_app::{GithubApp, GithubAppCreate};
 pub(crate) use notify::Notify;
 pub(crate) use receivers::Receivers;
+pub(crate) use store::{Store, StoreAction};
 
 /// Joins CI to pull-based GitOps: hears that an image was pushed, decides by policy which environment should
 /// run it, and commits exactly that change to the config repository.
@@ -75,6 +77,8 @@ pub(crate) enum Command {
     Receivers(Receivers),
     /// Show what senders sent, or take it apart again.
     Deliveries(Deliveries),
+    /// Look after the database: what it holds, what is old, and how it gets elsewhere.
+    Store(Store),
     /// Print the JSON schema of a configuration file.
     Schema(Schema),
 }

@@ -57,6 +57,7 @@ async fn run() -> Code {
         Command::Event(Event::Parse(arguments)) => commands::event_parse::run(&arguments),
         Command::Receivers(arguments) => commands::receivers::run(&arguments),
         Command::Deliveries(arguments) => commands::deliveries::run(&arguments).await,
+        Command::Store(arguments) => commands::store::run(&arguments).await,
         Command::Schema(arguments) => commands::schema::run(&arguments),
     };
     match result {

@@ -11,12 +11,13 @@ mod repositories;
 
 use std::{net::SocketAddr, path::Path, sync::Arc};
 
+use secrecy::ExposeSecret as _;
 use tagboat_engine::{Behaviour, Engine, Ports};
 use tagboat_model::Duration;
 use tagboat_ports::{Forge, Progress, Settle, Store};
 use tagboat_server::{Access, ConfigRepositoryAddress, Counts, Repositories, Room, Server};
 use tagboat_settings::{ConfigRepositoryFile, SecretSource, ServerFile, is_loopback};
-use tagboat_store::SqliteStore;
+use tagboat_store::Upkeep;
 
 use github_app::{AppWatch, Watched};
 pub(crate) use refusals::refusals;
@@ -38,6 +39,8 @@ const LEASE: Duration = Duration::from_seconds(120);
 pub(crate) struct Parts {
     pub(crate) engine: Arc<Engine>,
     pub(crate) server: Server,
+    /// The database as an operator has to do with it.
+    pub(crate) upkeep: Arc<dyn Upkeep>,
     /// What watches over the GitHub App, where there is one.
     pub(crate) app: Option<AppWatch>,
     /// The forges of the server file: they are asked who we are there.
@@ -51,16 +54,15 @@ pub(crate) fn database_url(file: &ServerFile) -> String {
 }
 
 /// Open the database of a server file.
-pub(crate) async fn open_store(file: &ServerFile) -> Result<Arc<dyn Store>, Failure> {
+pub(crate) async fn open_store(file: &ServerFile) -> Result<Arc<dyn Upkeep>, Failure> {
     let url = database_url(file);
-    let store = SqliteStore::open(&url).await;
-    let store = store
-        .map_err(|error| Failure::failed(&format!("the database {} cannot be used", shown_database(&url)), &error))?;
-    Ok(Arc::new(store))
+    let password = file.database_password().map(|source| secrets::read("the database", &source)).transpose()?;
+    let store = tagboat_store::open(&url, password.as_ref().map(|password| password.expose_secret())).await;
+    store.map_err(|error| Failure::failed(&format!("the database {} cannot be used", shown_database(&url)), &error))
 }
 
 /// Open the database of a server file if there is one: a file that is not there is not made by looking.
-pub(crate) async fn open_existing_store(file: &ServerFile) -> Result<Arc<dyn Store>, Failure> {
+pub(crate) async fn open_existing_store(file: &ServerFile) -> Result<Arc<dyn Upkeep>, Failure> {
     let url = database_url(file);
     if url.strip_prefix("sqlite:").is_some_and(|path| !Path::new(path).is_file()) {
         let place = shown_database(&url);
@@ -88,7 +90,8 @@ pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> 
     let app = github_app::of_server(file)?;
     let registries = registries::of_server(file)?;
     let access = access(file)?;
-    let store = open_store(file).await?;
+    let upkeep = open_store(file).await?;
+    let store: Arc<dyn Store> = Arc::<dyn Upkeep>::clone(&upkeep);
     let ports = Ports {
         clock: Arc::new(SystemClock),
         store: Arc::clone(&store),
@@ -126,7 +129,7 @@ pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> 
         changed: Arc::clone(&server.installations_changed),
     };
     let app = app.and_then(|app| AppWatch::new(app, file, watched()));
-    Ok(Parts { engine, server, app, forges })
+    Ok(Parts { engine, server, upkeep, app, forges })
 }
 
 /// Where the config repositories are, as senders may name them.

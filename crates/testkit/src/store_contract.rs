@@ -243,9 +243,7 @@ async fn tenants_and_repositories_take_turns(store: &dyn Store) {
         let work = lease(store, at(second)).await.unwrap();
         taken.push((work.key.tenant.to_string(), work.key.repository.to_string()));
     }
-    let of = |tenant: &str, repository: &str| {
-        taken.iter().position(|(t, r)| t == tenant && r == repository).unwrap()
-    };
+    let of = |tenant: &str, repository: &str| taken.iter().position(|(t, r)| t == tenant && r == repository).unwrap();
     assert!(of("quiet", "one") <= 1, "{taken:?}");
     assert!(of("busy", "two") <= 2, "{taken:?}");
 }

@@ -23,6 +23,20 @@ pub(crate) const COMMIT_AND_WAKE: &str = "NOTIFY tagboat_work; COMMIT";
 /// What takes longer is given up: the other side may be gone without a word. The server ends a statement sooner.
 pub(crate) const LONGEST: Option<std::time::Duration> = Some(std::time::Duration::from_secs(20));
 
+/// Begins a transaction that sees the database as it is now, whatever is written meanwhile.
+pub(crate) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+/// Begins a transaction in which as much is written as there is.
+pub(crate) const BEGIN_IMPORT: &str =
+    "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_advisory_xact_lock(8387226009110)";
+/// What a table takes, in bytes, as `bytes`; its name is `$1`.
+pub(crate) const TABLE_BYTES: &str = "SELECT pg_total_relation_size($1::text::regclass) AS bytes";
+/// Lets numbers that the database gives go on behind those that were written into it.
+pub(crate) const AFTER_IMPORT: &[&str] = &[
+    "SELECT setval(pg_get_serial_sequence('gathering', 'id'), COALESCE(MAX(id), 0) + 1, false) FROM gathering",
+    "SELECT setval(pg_get_serial_sequence('announced', 'place'), COALESCE(MAX(place), 0) + 1, false) FROM announced",
+    "SELECT setval(pg_get_serial_sequence('ran', 'place'), COALESCE(MAX(place), 0) + 1, false) FROM ran",
+];
+
 /// A statement that holds the row that it finds, and passes by what others hold.
 macro_rules! and_lock_row {
     ($($sql:expr),+) => {
@@ -47,14 +61,11 @@ impl Connector {
     pub(crate) async fn connect(&self, is_first: bool) -> Result<Connection, sqlx::Error> {
         let mut connection = self.options.connect().await?;
         if is_first {
-            schema::bring_up_to_date(&mut connection)
-                .await
-                .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+            schema::bring_up_to_date(&mut connection).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
         }
         // Always a new one: the server may not have noticed yet that the connection of before is gone.
-        let number: i64 = sqlx::query_scalar("SELECT floor(random() * 9000000000000000)::bigint")
-            .fetch_one(&mut connection)
-            .await?;
+        let number: i64 =
+            sqlx::query_scalar("SELECT floor(random() * 9000000000000000)::bigint").fetch_one(&mut connection).await?;
         sqlx::query("SELECT pg_advisory_lock($1)").bind(number).execute(&mut connection).await?;
         self.presence.store(number, Ordering::Relaxed);
         Ok(connection)

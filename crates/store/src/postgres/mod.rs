@@ -39,6 +39,7 @@ const SERVER_LIMITS: [(&str, &str); 3] =
 
 /// PostgreSQL, with one connection that writes.
 pub struct PostgresStore {
+    options: PgConnectOptions,
     writer: Writer,
     readers: PgPool,
     changed: Arc<Notify>,
@@ -52,7 +53,7 @@ impl PostgresStore {
     ///
     /// # Errors
     /// When it cannot be reached or written, or was written by a newer Tagboat.
-    pub async fn open(url: &str) -> Result<Self, StoreError> {
+    pub async fn open(url: &str, password: Option<&str>) -> Result<Self, StoreError> {
         let failed = |error: sqlx::Error| StoreError { operation: "open", source: error.into() };
         let options = PgConnectOptions::from_str(url)
             .map_err(failed)?
@@ -60,14 +61,18 @@ impl PostgresStore {
             .options(SERVER_LIMITS)
             // Each would be a line of the log, and formatting them costs more than running them.
             .disable_statement_logging();
+        let options = match password {
+            Some(password) => options.password(password),
+            None => options,
+        };
         let (changed, presence) = (Arc::new(Notify::new()), Arc::new(AtomicI64::new(0)));
         let connector = Connector::new(options.clone(), Arc::clone(&presence));
         let writer = Writer::start(connector, Arc::clone(&changed)).await.map_err(failed)?;
         let pool = PgPoolOptions::new().max_connections(READERS).acquire_timeout(LONGEST_FOR_CONNECTION);
-        let readers = pool.connect_with(options).await.map_err(failed)?;
+        let readers = pool.connect_with(options.clone()).await.map_err(failed)?;
         let hearing = tokio::spawn(listen(readers.clone(), Arc::clone(&changed)));
         let looking = tokio::spawn(presence::look_for_gone(readers.clone()));
-        Ok(Self { writer, readers, changed, presence, tasks: [hearing, looking] })
+        Ok(Self { options, writer, readers, changed, presence, tasks: [hearing, looking] })
     }
 
     async fn read<T>(

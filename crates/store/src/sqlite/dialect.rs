@@ -17,6 +17,15 @@ pub(crate) const COMMIT_AND_WAKE: &str = "COMMIT";
 /// A statement comes to its end; it is not known how long a disk may take.
 pub(crate) const LONGEST: Option<std::time::Duration> = None;
 
+/// Begins a transaction that sees the database as it is now, whatever is written meanwhile.
+pub(crate) const BEGIN_SNAPSHOT: &str = "BEGIN";
+/// Begins a transaction in which as much is written as there is.
+pub(crate) const BEGIN_IMPORT: &str = "BEGIN IMMEDIATE";
+/// What a table takes, in bytes, as `bytes`; its name is `$1`.
+pub(crate) const TABLE_BYTES: &str = "SELECT SUM(pgsize) AS bytes FROM dbstat WHERE name = $1";
+/// Lets numbers that the database gives go on behind those that were written into it.
+pub(crate) const AFTER_IMPORT: &[&str] = &[];
+
 /// A statement that holds the row that it finds, and passes by what others hold. One connection writes here, so that
 /// there is nothing to hold.
 macro_rules! and_lock_row {
@@ -40,9 +49,7 @@ impl Connector {
     pub(crate) async fn connect(&self, is_first: bool) -> Result<Connection, sqlx::Error> {
         let mut connection = self.options.connect().await?;
         if is_first {
-            schema::bring_up_to_date(&mut connection)
-                .await
-                .map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
+            schema::bring_up_to_date(&mut connection).await.map_err(|error| sqlx::Error::Migrate(Box::new(error)))?;
         }
         Ok(connection)
     }

@@ -25,6 +25,7 @@ const READERS: u32 = 4;
 
 /// SQLite with a writer of its own.
 pub struct SqliteStore {
+    options: SqliteConnectOptions,
     writer: Writer,
     readers: SqlitePool,
     changed: Arc<Notify>,
@@ -53,9 +54,10 @@ impl SqliteStore {
         let changed = Arc::new(Notify::new());
         let connector = Connector::new(options.clone());
         let writer = Writer::start(connector, Arc::clone(&changed)).await.map_err(|error| failed(error.into()))?;
-        let readers = SqlitePoolOptions::new().max_connections(READERS).connect_with(options.read_only(true)).await;
+        let readers =
+            SqlitePoolOptions::new().max_connections(READERS).connect_with(options.clone().read_only(true)).await;
         let readers = readers.map_err(|error| failed(error.into()))?;
-        Ok(Self { writer, readers, changed })
+        Ok(Self { options, writer, readers, changed })
     }
 
     async fn read<T>(

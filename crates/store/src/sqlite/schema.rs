@@ -136,7 +136,9 @@ mod tests {
         sqlx::raw_sql(sqlx::AssertSqlSafe(old)).execute(&mut connection).await.unwrap();
         bring_up_to_date(&mut connection).await.unwrap();
         let image = "r.example/a".parse().unwrap();
-        let known = super::super::statements::observations::of(&mut connection, &"default".parse().unwrap(), &image).await.unwrap();
+        let known = super::super::statements::observations::of(&mut connection, &"default".parse().unwrap(), &image)
+            .await
+            .unwrap();
         assert!(known.len() == 1 && !known[0].manifest.is_complete(), "it is read again before it is relied on");
         assert_eq!((known[0].tag.as_str(), known[0].since.0), ("1", 5));
     }

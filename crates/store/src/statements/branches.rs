@@ -24,7 +24,8 @@ pub(crate) async fn ping(c: &mut Connection) -> Result<(), sqlx::Error> {
 
 /// Those who hold leases.
 pub(crate) async fn owners(c: &mut Connection) -> Result<Vec<String>, sqlx::Error> {
-    let rows = sqlx::query("SELECT DISTINCT lease_owner FROM branch WHERE lease_owner IS NOT NULL ORDER BY lease_owner");
+    let rows =
+        sqlx::query("SELECT DISTINCT lease_owner FROM branch WHERE lease_owner IS NOT NULL ORDER BY lease_owner");
     rows.fetch_all(c).await?.iter().map(|row| row.try_get("lease_owner")).collect()
 }
 
@@ -41,7 +42,10 @@ pub(crate) async fn release(c: &mut Connection, owners: &[String]) -> Result<(),
 
 /// What is parked is tried again: whoever starts may be mended.
 pub(crate) async fn unpark(c: &mut Connection) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE branch SET parked_at = NULL, not_before = 0 WHERE parked_at IS NOT NULL").execute(c).await.map(|_| ())
+    sqlx::query("UPDATE branch SET parked_at = NULL, not_before = 0 WHERE parked_at IS NOT NULL")
+        .execute(c)
+        .await
+        .map(|_| ())
 }
 
 pub(crate) async fn know(c: &mut Connection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
@@ -311,7 +315,8 @@ pub(crate) async fn finish(
             .bind(work.fence)
             .bind(work.sequence)
             .bind(again_at.0)
-            .bind(error)
+            // Words of others may hold anything; PostgreSQL keeps no zero in text.
+            .bind(error.replace('\0', "\u{fffd}"))
             .bind(now.0)
             .bind(swept)
             .bind(parked)

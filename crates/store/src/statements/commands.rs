@@ -4,17 +4,13 @@ use sqlx::Row as _;
 use tagboat_model::{CommandAnswer, CommandId, CommandRecord, RepositoryName, TenantName, Timestamp};
 
 use super::{
-    dialect::{Connection, Row},
     branches,
+    dialect::{Connection, Row},
     rows::{json, optional_json, to_json},
 };
 
 /// Returns whether it is new.
-pub(crate) async fn take(
-    c: &mut Connection,
-    command: &CommandRecord,
-    now: Timestamp,
-) -> Result<bool, sqlx::Error> {
+pub(crate) async fn take(c: &mut Connection, command: &CommandRecord, now: Timestamp) -> Result<bool, sqlx::Error> {
     // The answer has a column of its own.
     let record = CommandRecord { answer: None, ..command.clone() };
     let taken = sqlx::query(

@@ -5,8 +5,8 @@ use tagboat_model::{BranchKey, DecisionId, EventId, TenantName, Timestamp};
 use tagboat_ports::{DecisionRecord, DecisionsAbout, PendingChange, Recorded, Settled, ToRecord, Work};
 
 use super::{
-    dialect::{Connection, Row},
     branches::{self, about},
+    dialect::{Connection, Row},
     interests,
     rows::{branch_key, json, optional, parsed, time, to_json},
 };
@@ -146,10 +146,7 @@ async fn link_waiting_events(
     .map(|_| ())
 }
 
-pub(crate) async fn pending_changes(
-    c: &mut Connection,
-    key: &BranchKey,
-) -> Result<Vec<PendingChange>, sqlx::Error> {
+pub(crate) async fn pending_changes(c: &mut Connection, key: &BranchKey) -> Result<Vec<PendingChange>, sqlx::Error> {
     let rows = about!(
         "SELECT id, head FROM decision WHERE tenant = $1 AND repository = $2 AND branch = $3 AND change = 'planned'
          ORDER BY decided_at, id",

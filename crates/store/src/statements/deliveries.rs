@@ -1,5 +1,7 @@
 //! Deliveries: stored once each, shown, and emptied in time.
 
+use std::borrow::Cow;
+
 use sqlx::Row as _;
 use tagboat_model::{DeliveryId, EventId, ReceiverName, Timestamp};
 use tagboat_ports::{DeliveryRecord, NewDelivery, Stored, StoredDelivery};
@@ -7,6 +9,7 @@ use tagboat_ports::{DeliveryRecord, NewDelivery, Stored, StoredDelivery};
 use super::{
     dialect::{Connection, Row},
     events,
+    observations::hash,
     rows::{flag, json, parsed, time, to_json},
 };
 
@@ -14,6 +17,9 @@ use super::{
 const MOST_PRUNED: i64 = 1000;
 /// And bytes of their bodies, beyond which it stops.
 const MOST_BYTES_PRUNED: i64 = 16 * 1024 * 1024;
+
+/// A longer key is kept as its hash.
+const LONGEST_KEY: usize = 500;
 
 pub(crate) async fn accept(c: &mut Connection, delivery: &NewDelivery) -> Result<Stored, sqlx::Error> {
     let inserted = sqlx::query(
@@ -23,7 +29,7 @@ pub(crate) async fn accept(c: &mut Connection, delivery: &NewDelivery) -> Result
     .bind(delivery.id.as_str())
     .bind(delivery.tenant.as_str())
     .bind(delivery.receiver.as_str())
-    .bind(&delivery.key)
+    .bind(bounded(&delivery.key))
     .bind(&delivery.verdict)
     .bind(to_json(&delivery.reasons)?)
     .bind(&delivery.body)
@@ -32,7 +38,7 @@ pub(crate) async fn accept(c: &mut Connection, delivery: &NewDelivery) -> Result
     .bind(to_json(&delivery.trust)?)
     .bind(to_json(&delivery.headers)?)
     .bind(&delivery.body_hash)
-    .bind(&delivery.once)
+    .bind(delivery.once.as_deref().map(bounded))
     .execute(&mut *c)
     .await?;
     if inserted.rows_affected() == 0 {
@@ -45,6 +51,14 @@ pub(crate) async fn accept(c: &mut Connection, delivery: &NewDelivery) -> Result
     Ok(Stored::New(stored))
 }
 
+/// A key of senders as a database can keep it: PostgreSQL keeps no zero in text, and nothing long in an index.
+fn bounded(key: &str) -> Cow<'_, str> {
+    match key.len() > LONGEST_KEY || key.contains('\0') {
+        true => Cow::Owned(format!("sha256:{}", hash(key))),
+        false => Cow::Borrowed(key),
+    }
+}
+
 /// What was stored before, under the same key or as the same thing under another. Of a body without a hash that was taken
 /// away nothing can be said against it.
 async fn repeated(c: &mut Connection, delivery: &NewDelivery) -> Result<Stored, sqlx::Error> {
@@ -55,10 +69,10 @@ async fn repeated(c: &mut Connection, delivery: &NewDelivery) -> Result<Stored, 
     )
     .bind(delivery.tenant.as_str())
     .bind(delivery.receiver.as_str())
-    .bind(&delivery.key)
+    .bind(bounded(&delivery.key))
     .bind(&delivery.body_hash)
     .bind(&delivery.body)
-    .bind(&delivery.once)
+    .bind(delivery.once.as_deref().map(bounded))
     .fetch_one(&mut *c)
     .await?;
     let (id, same_body): (String, bool) = (earlier.try_get("id")?, earlier.try_get("same_body")?);
@@ -165,10 +179,7 @@ pub(crate) async fn last_to_prune(
 }
 
 /// Take away headers and bodies up to this delivery. Returns of how many.
-pub(crate) async fn prune(
-    c: &mut Connection,
-    (received_at, id): &(Timestamp, String),
-) -> Result<u64, sqlx::Error> {
+pub(crate) async fn prune(c: &mut Connection, (received_at, id): &(Timestamp, String)) -> Result<u64, sqlx::Error> {
     let emptied = sqlx::query(
         "UPDATE delivery SET body = $3, headers = '[]', body_pruned = 1
          WHERE body_pruned = 0 AND (received_at, id) <= ($1, $2)",

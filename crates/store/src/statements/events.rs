@@ -7,18 +7,14 @@ use tagboat_model::{BranchKey, DeliveryId, Event, EventId, ImagePushed, Trust};
 use tagboat_ports::{EventRecord, NewDelivery, NewEvent, Work};
 
 use super::{
-    dialect::{Connection, Row},
     branches::{self, about},
+    dialect::{Connection, Row},
     interests, observations,
     rows::{branch_key, json, optional, parsed, time, to_json},
 };
 
 /// Store an event, mark dirty the branches that it concerns, and have images looked at. Returns how many branches.
-pub(crate) async fn accept(
-    c: &mut Connection,
-    delivery: &NewDelivery,
-    new: &NewEvent,
-) -> Result<usize, sqlx::Error> {
+pub(crate) async fn accept(c: &mut Connection, delivery: &NewDelivery, new: &NewEvent) -> Result<usize, sqlx::Error> {
     insert(c, delivery, new).await?;
     cause(c, delivery, new, &new.id).await
 }
@@ -44,12 +40,7 @@ pub(crate) async fn cause_again(
 
 /// Everything that an event causes, by the id under which it is stored. It may do so again: what was served is pending
 /// once more then.
-async fn cause(
-    c: &mut Connection,
-    delivery: &NewDelivery,
-    new: &NewEvent,
-    id: &EventId,
-) -> Result<usize, sqlx::Error> {
+async fn cause(c: &mut Connection, delivery: &NewDelivery, new: &NewEvent, id: &EventId) -> Result<usize, sqlx::Error> {
     if let Some(pushed) = pushed(&new.event).filter(|_| new.trust >= Trust::Signed) {
         observations::announce(c, &delivery.tenant, pushed, delivery.received_at).await?;
     }

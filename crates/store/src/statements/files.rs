@@ -151,11 +151,7 @@ pub(crate) async fn note(
 }
 
 /// Only a statement of full length comes again, so that it is worth being kept prepared.
-async fn execute(
-    c: &mut Connection,
-    statement: &mut QueryBuilder<Database>,
-    rows: usize,
-) -> Result<(), sqlx::Error> {
+async fn execute(c: &mut Connection, statement: &mut QueryBuilder<Database>, rows: usize) -> Result<(), sqlx::Error> {
     statement.build().persistent(rows == ROWS_AT_ONCE).execute(c).await?;
     Ok(())
 }

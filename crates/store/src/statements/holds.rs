@@ -1,11 +1,10 @@
 //! Holds: placed once each, listed, released.
 
-
 use tagboat_model::{Hold, HoldId, Person, RepositoryName, TenantName, Timestamp};
 
 use super::{
-    dialect::{Connection, Row},
     branches,
+    dialect::{Connection, Row},
     rows::{json, parsed, to_json},
 };
 

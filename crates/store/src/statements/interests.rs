@@ -7,16 +7,12 @@ use tagboat_model::{BranchKey, EventId, ImageName, TenantName, Timestamp};
 use tagboat_ports::{Interest, ToRecord, Work};
 
 use super::{
-    dialect::{Connection, Row},
     branches::{self, about},
+    dialect::{Connection, Row},
     rows::{branch_key, flag, parsed},
 };
 
-pub(crate) async fn set(
-    c: &mut Connection,
-    work: &Work,
-    images: &[(ImageName, String)],
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn set(c: &mut Connection, work: &Work, images: &[(ImageName, String)]) -> Result<(), sqlx::Error> {
     if !branches::holds(c, work).await? {
         return Ok(());
     }
@@ -151,11 +147,7 @@ pub(crate) async fn note_looks(c: &mut Connection, work: &Work, record: &ToRecor
 }
 
 /// What was looked at completely for what has landed now counts as looked at, unless another look was asked for since.
-pub(crate) async fn note_landed(
-    c: &mut Connection,
-    key: &BranchKey,
-    images: &[ImageName],
-) -> Result<(), sqlx::Error> {
+pub(crate) async fn note_landed(c: &mut Connection, key: &BranchKey, images: &[ImageName]) -> Result<(), sqlx::Error> {
     for image in images {
         about!(
             "UPDATE interest SET listed = 1

@@ -15,5 +15,6 @@ pub(super) mod observations;
 mod port;
 mod ran;
 mod rows;
+mod upkeep;
 
 use super::dialect;

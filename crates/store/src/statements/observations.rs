@@ -6,7 +6,7 @@ use tagboat_model::{ImageName, ImagePushed, Tag, TenantName, Timestamp};
 use tagboat_ports::{Announcement, Observation, ObservedTag, Sighting};
 
 use super::{
-    dialect::{Connection, Arguments, Database, Row},
+    dialect::{Arguments, Connection, Database, Row},
     rows::{flag, json, parsed, time, to_json},
 };
 
@@ -154,7 +154,7 @@ pub(crate) async fn announcements(
     rows.fetch_all(c).await?.iter().map(announcement).collect()
 }
 
-fn hash(text: &str) -> String {
+pub(crate) fn hash(text: &str) -> String {
     Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

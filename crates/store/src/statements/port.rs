@@ -42,6 +42,7 @@ macro_rules! wake {
 
 // Below the macros, which it uses.
 mod history;
+mod upkeep;
 
 #[async_trait]
 impl Store for Backend {

@@ -5,8 +5,8 @@ use tagboat_model::{EntryName, EnvironmentName, PutBy, Ran, RanIn, RepositoryNam
 use tagboat_ports::{MOST_RAN, NotedRan, Work};
 
 use super::{
-    dialect::{Connection, Row},
     branches,
+    dialect::{Connection, Row},
     rows::{flag, optional, optional_json, parsed, time, to_json},
 };
 
@@ -76,11 +76,7 @@ pub(crate) async fn note(c: &mut Connection, work: &Work, noted: &[NotedRan]) ->
     Ok(())
 }
 
-async fn begin(
-    c: &mut Connection,
-    work: &Work,
-    RanIn { environment, entry, ran }: &RanIn,
-) -> Result<(), sqlx::Error> {
+async fn begin(c: &mut Connection, work: &Work, RanIn { environment, entry, ran }: &RanIn) -> Result<(), sqlx::Error> {
     let open = about_entry!(
         "SELECT tag, digest FROM ran
          WHERE tenant = $1 AND repository = $2 AND environment = $3 AND entry = $4 AND until IS NULL

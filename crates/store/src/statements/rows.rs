@@ -35,10 +35,7 @@ pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> R
 }
 
 /// The same for a column that may be empty.
-pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(
-    row: &Row,
-    column: &str,
-) -> Result<Option<T>, sqlx::Error> {
+pub(crate) fn optional_json<T: serde::de::DeserializeOwned>(row: &Row, column: &str) -> Result<Option<T>, sqlx::Error> {
     let text: Option<String> = row.try_get(column)?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| damaged(column, error))).transpose()
 }

@@ -14,6 +14,7 @@ pub(crate) mod references;
 pub(crate) mod schema;
 pub(crate) mod serve;
 pub(crate) mod status;
+pub(crate) mod store;
 pub(crate) mod update;
 pub(crate) mod words;
 mod work_tree;

@@ -15,6 +15,7 @@ use tagboat_model::{ReceiverName, Timestamp};
 use tagboat_ports::{Forge, Progress};
 use tagboat_server::{Door, Server};
 use tagboat_settings::{LimitsFile, ServerFile};
+use tagboat_store::Upkeep;
 use tokio::{
     net::TcpListener,
     signal::unix::{SignalKind, signal},
@@ -110,7 +111,7 @@ pub(crate) struct Running {
 impl Running {
     /// Open, listen and work.
     pub(crate) async fn start(file: &ServerFile, progress: Arc<dyn Progress>) -> Result<Self, Failure> {
-        let Parts { engine, server, app, forges } = wiring::assemble(file, progress).await?;
+        let Parts { engine, server, upkeep, app, forges } = wiring::assemble(file, progress).await?;
         let occupied = |error: std::io::Error| Failure::failed(&format!("cannot listen on {}", file.listen), &error);
         let listener = TcpListener::bind(&file.listen).await.map_err(occupied)?;
         let address = listener.local_addr().map_err(occupied)?;
@@ -120,7 +121,7 @@ impl Running {
         learn_who_we_are(&server, forges);
         watch_app(app, stopped.clone()).await;
         let workers = (0..WORKERS).map(|index| spawn_worker(&engine, index, stopped.clone())).collect();
-        spawn_pruner(&server, &file.limits, stopped.clone());
+        spawn_pruner(&server, upkeep, &file.limits, stopped.clone());
         let doors = Arc::clone(&server.doors);
         let (router, connections) = (server.router(), file.limits.connections);
         let http = tokio::spawn(async move {
@@ -179,19 +180,24 @@ fn spawn_worker(engine: &Arc<Engine>, index: usize, stopped: watch::Receiver<boo
     tokio::spawn(async move { engine.run(&owner, wait(stopped)).await })
 }
 
-/// Headers and bodies of deliveries go when they are old, or too many.
-fn spawn_pruner(server: &Server, limits: &LimitsFile, stopped: watch::Receiver<bool>) {
-    let (store, clock) = (Arc::clone(&server.store), Arc::clone(&server.clock));
-    let (kept, most_bytes) = (limits.keep_deliveries.milliseconds(), limits.kept_bytes);
+/// Headers and bodies of deliveries go when they are old, or too many; in the end all goes that is done with.
+fn spawn_pruner(server: &Server, upkeep: Arc<dyn Upkeep>, limits: &LimitsFile, stopped: watch::Receiver<bool>) {
+    let clock = Arc::clone(&server.clock);
+    let (bodies, most_bytes) = (limits.keep_deliveries.milliseconds(), limits.kept_bytes);
+    let history = limits.keep_history.milliseconds();
     tokio::spawn(async move {
         let pruning = async {
             loop {
-                let before = Timestamp(clock.now().0.saturating_sub_unsigned(kept));
-                match store.prune_deliveries(before, most_bytes).await {
-                    // There may be more than it takes away at once.
+                let before = |kept: u64| Timestamp(clock.now().0.saturating_sub_unsigned(kept));
+                let pruned = match upkeep.prune_deliveries(before(bodies), most_bytes).await {
+                    Ok(0) => upkeep.prune_history(before(history)).await,
+                    some => some,
+                };
+                match pruned {
+                    // There may be more than is taken away at once.
                     Ok(1..) => continue,
                     Ok(0) => {}
-                    Err(error) => tracing::warn!(error = %chain(&error), "old deliveries could not be taken away"),
+                    Err(error) => tracing::warn!(error = %chain(&error), "what is old could not be taken away"),
                 }
                 clock.sleep_until(clock.now().plus(BETWEEN_PRUNINGS)).await;
             }

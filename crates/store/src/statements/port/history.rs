@@ -58,9 +58,7 @@ impl History for Backend {
         let (tenant, repository) = (tenant.clone(), repository.clone());
         let (ids, by) = (ids.to_vec(), by.clone());
         let rows = 1 + ids.len();
-        wake!(self, "release holds", rows, async |c| {
-            holds::release(c, &tenant, &repository, &ids, &by, now).await
-        })
+        wake!(self, "release holds", rows, async |c| { holds::release(c, &tenant, &repository, &ids, &by, now).await })
     }
 
     async fn take_command(&self, command: &CommandRecord, now: Timestamp) -> Result<bool, StoreError> {
