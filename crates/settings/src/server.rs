@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagboat_model::Duration;
 
-use crate::{ConfigRepositoryFile, GithubAppFile, ReceiverFile, RegistryFile, SigstoreFile};
+use crate::{ConfigRepositoryFile, GithubAppFile, ReceiverFile, RegistryFile, SigstoreFile, TelemetryFile};
 
 /// The file as it is written, defaults filled in.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -41,6 +41,8 @@ pub struct ServerFile {
     pub docker_config_file: Option<PathBuf>,
     /// Whose logs and certificate authorities are believed when keyless signatures are checked. Default: nobody's.
     pub sigstore: SigstoreFile,
+    /// What is told to whoever watches from elsewhere.
+    pub telemetry: TelemetryFile,
 }
 
 impl ServerFile {
@@ -69,6 +71,7 @@ impl Default for ServerFile {
             registries: Vec::new(),
             docker_config_file: None,
             sigstore: SigstoreFile::default(),
+            telemetry: TelemetryFile::default(),
         }
     }
 }
@@ -128,6 +131,8 @@ pub struct LimitsFile {
     pub keep_deliveries: Duration,
     /// Bytes of bodies that are kept at most, the newest first. Default: 268435456.
     pub kept_bytes: u64,
+    /// Events that may wait to be served; while there are more, senders are told to come again (503). Default: 200000.
+    pub pending_events: u64,
 }
 
 impl Default for LimitsFile {
@@ -137,6 +142,7 @@ impl Default for LimitsFile {
             connections: 4096,
             keep_deliveries: Duration::from_seconds(14 * 24 * 3600),
             kept_bytes: 256 * 1024 * 1024,
+            pending_events: 200_000,
         }
     }
 }

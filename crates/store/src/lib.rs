@@ -16,6 +16,7 @@ mod observations;
 mod ran;
 mod rows;
 mod schema;
+mod tally;
 mod writer;
 
 use std::{str::FromStr as _, sync::Arc};
@@ -32,7 +33,7 @@ use tagboat_model::{
 use tagboat_ports::{
     Announcement, BlobId, BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, FileMemory, Finish,
     Interest, NewDelivery, Observation, ObservedTag, PendingChange, Recorded, RememberedFile, Settle, Settled,
-    Sighting, Store, StoreError, Stored, StoredDelivery, TagMemory, ToRecord, Work,
+    Sighting, Store, StoreError, Stored, StoredDelivery, TagMemory, Tally, ToRecord, Work,
 };
 use tokio::sync::Notify;
 
@@ -231,6 +232,14 @@ impl Store for SqliteStore {
 
     async fn branches(&self) -> Result<Vec<BranchState>, StoreError> {
         self.read("read branches", async |c| branches::all(c).await).await
+    }
+
+    async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError> {
+        self.read("count what waits", async |c| tally::tally(c, now).await).await
+    }
+
+    async fn probe(&self, now: Timestamp) -> Result<(), StoreError> {
+        write!(self, "write a probe", async |c: &mut sqlx::SqliteConnection| tally::probe(c, now).await)
     }
 }
 

@@ -11,7 +11,7 @@ use tagboat_model::{
 };
 use tagboat_ports::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
-    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, ToRecord, Work,
+    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, Tally, ToRecord, Work,
 };
 
 use super::{
@@ -24,19 +24,19 @@ use super::{
 
 #[derive(Debug, Default)]
 pub(super) struct Branch {
-    dirty: i64,
+    pub(super) dirty: i64,
     pub(super) served: i64,
-    first_dirty: Timestamp,
+    pub(super) first_dirty: Timestamp,
     last_dirty: Timestamp,
     pub(super) urgent: bool,
-    attempts: u32,
+    pub(super) attempts: u32,
     not_before: Timestamp,
     failed: i64,
-    lease_until: Timestamp,
+    pub(super) lease_until: Timestamp,
     fence: i64,
     head: Option<CommitId>,
     swept_at: Option<Timestamp>,
-    served_at: Option<Timestamp>,
+    pub(super) served_at: Option<Timestamp>,
     problem: Option<String>,
     wake_at: Option<Timestamp>,
     /// As `wake_at`, but for no image. It stays until that is served.
@@ -416,5 +416,13 @@ impl Store for MemoryStore {
             },
         };
         Ok(tables.branches.iter().map(state).collect())
+    }
+
+    async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError> {
+        Ok(self.tables.lock().unwrap().tally(now))
+    }
+
+    async fn probe(&self, _: Timestamp) -> Result<(), StoreError> {
+        Ok(())
     }
 }
