@@ -111,7 +111,8 @@ fn leads_to_the_commit(bodies: &[String], event: &str, decision: &str, commit: &
     );
 }
 
-#[tokio::test]
+// The collector answers while the server is waited for that ends.
+#[tokio::test(flavor = "multi_thread")]
 async fn one_id_leads_from_the_delivery_to_the_commit() {
     let mut world = over_http().await;
     world.wait_until_started().await;

@@ -108,7 +108,7 @@ pub(crate) struct Authentication {
 }
 
 /// Is told of each token that was asked for: what came of it (`answered`, `refusal`, `outage`) and how long it took.
-pub type TokenWatch = Box<dyn Fn(&'static str, std::time::Duration) + Send + Sync>;
+pub type TokenWatch = Box<dyn Fn(&'static str, Duration) + Send + Sync>;
 
 impl Authentication {
     /// # Errors

@@ -71,7 +71,7 @@ impl Trouble {
         match self {
             Self::QueueFull => {
                 "as many events wait as `limits.pendingEvents` of the server file allows; see which branches fail \
-                 (`tagboat status`), or raise it"
+                 (the status page, `/api/v1/branches`), or raise it"
             }
             Self::DiskFull => "the disk of the database is full; make room there, nothing else is needed",
             Self::ReadOnly => "the database cannot be written; see who owns its files and how its disk is mounted",

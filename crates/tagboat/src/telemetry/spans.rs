@@ -10,7 +10,7 @@ use std::{
 };
 
 use serde_json::Value;
-use tagboat_model::{BranchKey, EventId, Timestamp};
+use tagboat_model::{BranchKey, DeliveryId, Event, EventId, ReceiverName, Timestamp};
 use tagboat_ports::{Clock, Progress, Step};
 
 use super::otlp::{Span, span_id};
@@ -106,6 +106,22 @@ fn root(event: &EventId) -> String {
     span_id(&["delivery", event.as_str()])
 }
 
+/// The span of a delivery, as far as it brought this event.
+fn accepted(
+    (id, event): &(EventId, Event),
+    delivery: &DeliveryId,
+    receiver: &ReceiverName,
+    (begin, end): (Timestamp, Timestamp),
+) -> Span {
+    let attributes = vec![
+        ("tagboat.event", id.as_str().into()),
+        ("tagboat.delivery", delivery.as_str().into()),
+        ("tagboat.receiver", receiver.as_str().into()),
+        ("tagboat.what", event.to_string().into()),
+    ];
+    Span { event: id.clone(), id: root(id), parent: None, name: "delivery", begin, end, attributes, error: None }
+}
+
 /// Makes spans of steps, gives them to `send`, and passes the steps on.
 pub(crate) struct Tracing<S> {
     clock: Arc<dyn Clock>,
@@ -144,22 +160,8 @@ impl<S: Fn(Vec<Span>) + Send + Sync> Tracing<S> {
         match step {
             Step::Accepted { delivery, receiver, events, at, .. } => {
                 let end = self.clock.now();
-                let span = |(id, event): &(EventId, tagboat_model::Event)| Span {
-                    event: id.clone(),
-                    id: root(id),
-                    parent: None,
-                    name: "delivery",
-                    begin: *at,
-                    end,
-                    attributes: vec![
-                        ("tagboat.event", id.as_str().into()),
-                        ("tagboat.delivery", delivery.as_str().into()),
-                        ("tagboat.receiver", receiver.as_str().into()),
-                        ("tagboat.what", event.to_string().into()),
-                    ],
-                    error: None,
-                };
-                (self.send)(events.iter().take(MOST_EVENTS).map(span).collect());
+                let events = events.iter().take(MOST_EVENTS);
+                (self.send)(events.map(|event| accepted(event, delivery, receiver, (*at, end))).collect());
             }
             Step::Taken { key, attempts, at } => {
                 let mut all = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
