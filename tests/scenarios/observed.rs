@@ -135,7 +135,14 @@ async fn one_id_leads_from_the_delivery_to_the_commit() {
     world.registry.push_image("acme/web", "1.5.0", "1.5.0").await;
     let event = world.wait_for_event("web", "1.5.0", 1).await;
     world.wait("the update", async |world| world.config.file("apps/dev/kustomization.yaml").contains("1.5.0")).await;
-    let metrics = world.http.get(world.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    // What the database counts may be a second old.
+    let mut metrics = String::new();
+    world
+        .wait("the count", async |world| {
+            metrics = world.http.get(world.url("/metrics")).send().await.unwrap().text().await.unwrap();
+            value(&metrics, "tagboat_events{state=\"done\"}") > 0.0
+        })
+        .await;
     server.stop();
 
     let lines = lines_about(&server.log(), &event);
