@@ -251,7 +251,8 @@ pub(crate) async fn get(State(server): State<Server>) -> Response {
             None
         }
     };
-    let text = server.metrics.text(tally.as_ref(), &server.pressure.standing(), now);
+    let standing = server.pressure.found_out(&*server.store, &*server.clock).await;
+    let text = server.metrics.text(tally.as_ref(), &standing, now);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
