@@ -17,6 +17,7 @@ mod folder;
 mod hostile;
 mod main_job;
 mod notify;
+mod observed;
 mod plan;
 mod policy;
 mod promotion;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use tagboat_model::{BranchKey, CommitId, DecisionId, ImageName, PutBy, Ran, RanIn, Timestamp};
+use tagboat_model::{BranchKey, CommitId, DecisionId, EventId, ImageName, PutBy, Ran, RanIn, Timestamp};
 use tagboat_ports::{
-    BranchChange, BranchUpdate, DecisionsAbout, NewCommit, NotedRan, Push, PushOutcome, Settled, Step, Work,
+    BranchChange, BranchUpdate, DecisionsAbout, EventRecord, Landed, NewCommit, NotedRan, Push, PushOutcome, PushTried,
+    RepositoryError, Settled, Step, Work,
 };
 use tagboat_promotion::CommitPlan;
 
@@ -23,7 +24,25 @@ impl Engine {
         let commits: Vec<NewCommit> = plans.iter().filter_map(|plan| new_commit(plan, times, self.now())).collect();
         let change = BranchChange::Append { base: base.clone(), commits };
         let update = BranchUpdate { branch: key.branch.clone(), change };
-        Ok(config.port.push(&Push { updates: vec![update], options: Vec::new() }).await?)
+        Ok(self.push(key, config, &Push { updates: vec![update], options: Vec::new() }).await?)
+    }
+
+    /// Push, and tell whoever watches what came of it.
+    pub(crate) async fn push(
+        &self,
+        key: &BranchKey,
+        config: &ConfigRepository,
+        push: &Push,
+    ) -> Result<PushOutcome, RepositoryError> {
+        let result = config.port.push(push).await;
+        let outcome = match &result {
+            Ok(PushOutcome::Landed(_)) => PushTried::Landed,
+            Ok(PushOutcome::Moved(_)) => PushTried::LostRace,
+            Ok(PushOutcome::Refused(_)) => PushTried::Refused,
+            Err(_) => PushTried::Failed,
+        };
+        self.ports.progress.step(&Step::Tried { key: key.clone(), outcome, at: self.now() });
+        result
     }
 
     /// Write down that the plans landed as these commits, and that `listed` were looked at completely. Last of all: what is
@@ -33,6 +52,7 @@ impl Engine {
         key: &BranchKey,
         (plans, commits): (&[CommitPlan], &[CommitId]),
         listed: Vec<ImageName>,
+        answered: impl Fn(&DecisionId) -> Vec<(EventId, Timestamp)>,
     ) -> Result<(), ReconcileError> {
         if commits.is_empty() {
             return Ok(());
@@ -42,9 +62,15 @@ impl Engine {
             .zip(commits)
             .flat_map(|(plan, id)| plan.decisions.iter().map(move |decision| (decision.clone(), id.clone())))
             .collect();
-        let settled = Settled { landed: landed.clone(), given_up: Vec::new(), listed };
+        let told = landed.iter().map(|(decision, commit)| Landed {
+            decision: decision.clone(),
+            commit: commit.clone(),
+            events: answered(decision),
+        });
+        let told = told.collect();
+        let settled = Settled { landed, given_up: Vec::new(), listed };
         self.ports.store.settle_changes(key, &settled, self.now()).await?;
-        self.ports.progress.step(&Step::Pushed { key: key.clone(), commits: landed, at: self.now() });
+        self.ports.progress.step(&Step::Pushed { key: key.clone(), commits: told, at: self.now() });
         Ok(())
     }
 
@@ -64,18 +90,27 @@ impl Engine {
         let given_up: Vec<_> = ids.into_iter().filter(|id| !landed.iter().any(|(found, _)| found == id)).collect();
         let settled = Settled { landed, given_up, listed: Vec::new() };
         // In this order: what is settled is not asked about again.
-        self.note_landed(work, &settled.landed).await?;
+        let told = self.note_landed(work, &settled.landed).await?;
         self.ports.store.settle_changes(key, &settled, self.now()).await?;
+        if !told.is_empty() {
+            self.ports.progress.step(&Step::Pushed { key: key.clone(), commits: told, at: self.now() });
+        }
         Ok(!settled.landed.is_empty())
     }
 
     /// Write down as running what commits brought of which it was not known that they landed: else it would count as put there
-    /// by others.
-    async fn note_landed(&self, work: &Work, landed: &[(DecisionId, CommitId)]) -> Result<(), ReconcileError> {
-        let mut noted = Vec::new();
+    /// by others. Returns what is to be told: the events still wait, since nobody came to the end of the work.
+    async fn note_landed(&self, work: &Work, landed: &[(DecisionId, CommitId)]) -> Result<Vec<Landed>, ReconcileError> {
+        let (mut noted, mut told) = (Vec::new(), Vec::new());
+        if landed.is_empty() {
+            return Ok(told);
+        }
+        let events = self.ports.store.pending_events(work).await?;
         for (id, commit) in landed {
             let found = self.ports.store.decisions(&DecisionsAbout::One(id.clone()), 1).await?;
             let Some(decision) = found.into_iter().next().map(|record| record.decision) else { continue };
+            let events = answered_by(&events, &decision.image);
+            told.push(Landed { decision: id.clone(), commit: commit.clone(), events });
             let Some(version) = decision.version else { continue };
             let ran = Ran {
                 version,
@@ -92,6 +127,12 @@ impl Engine {
         if !noted.is_empty() {
             self.ports.store.note_ran(work, &noted).await?;
         }
-        Ok(())
+        Ok(told)
     }
+}
+
+/// The events that wait and that a decision about an image answers, as the store links them; with when each was accepted.
+pub(crate) fn answered_by(events: &[EventRecord], image: &ImageName) -> Vec<(EventId, Timestamp)> {
+    let is_about = |event: &&EventRecord| event.pushed().is_some_and(|pushed| pushed.image == *image);
+    events.iter().filter(is_about).map(|event| (event.id.clone(), event.received_at)).collect()
 }

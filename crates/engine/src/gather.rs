@@ -181,6 +181,7 @@ impl Engine {
             key: facts.key.clone(),
             head: facts.head.clone(),
             references: scene.asked.iter().map(|asked| asked.references.len()).sum(),
+            events: scene.events.iter().map(|event| event.id.clone()).collect(),
             at: self.now(),
         });
         for entries in scene.entries.chunks(IMAGES_AT_ONCE) {

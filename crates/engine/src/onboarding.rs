@@ -66,7 +66,7 @@ impl Engine {
         let old = config.port.head(&branch).await?;
         let change = BranchChange::Replace { old, base: head.clone(), commits: vec![commit] };
         let push = Push { updates: vec![BranchUpdate { branch: branch.clone(), change }], options: Vec::new() };
-        if let PushOutcome::Refused(detail) = config.port.push(&push).await? {
+        if let PushOutcome::Refused(detail) = self.push(&work.key, config, &push).await? {
             return Err(ReconcileError::Refused { detail });
         }
         let base = work.key.branch.clone();

@@ -202,7 +202,7 @@ impl Engine {
         self.note_pushing(key, &branches).await?;
         let push = Push { updates: branches, options };
         let single = push.updates.len() == 1;
-        match config.port.push(&push).await {
+        match self.push(key, config, &push).await {
             Ok(PushOutcome::Landed(ids)) => {
                 self.note_all(key, &push.updates, &ids).await?;
                 return Ok(Vec::new());
@@ -214,7 +214,7 @@ impl Engine {
         let mut all_lost = Vec::new();
         for update in push.updates {
             let one = Push { updates: vec![update], options: push.options.clone() };
-            match config.port.push(&one).await? {
+            match self.push(key, config, &one).await? {
                 PushOutcome::Landed(ids) => self.note_all(key, &one.updates, &ids).await?,
                 outcome => all_lost.extend(lost(&one.updates, &outcome, done)),
             }

@@ -7,7 +7,7 @@ use std::{
 
 use futures_util::future;
 use tagboat_manifest::LARGEST_FILE;
-use tagboat_model::{CommitId, Decision, Duration, Outcome, Timestamp};
+use tagboat_model::{CommitId, Decision, DecisionId, Duration, Outcome, Timestamp};
 use tagboat_ports::{Finish, PushOutcome, Work};
 use tagboat_promotion::decide;
 use tracing::{Instrument as _, debug_span};
@@ -167,7 +167,8 @@ impl Engine {
         let newest = landed.last().unwrap_or(head).clone();
         let put = if landed.is_empty() { Vec::new() } else { recorded.put(&commits) };
         self.note_what_runs(work, config, &newest, gathered, &put).await?;
-        self.settle(&work.key, (&commits, &landed), recorded.images_of(&commits, gathered)).await?;
+        let answered = |id: &DecisionId| recorded.answered(id, gathered);
+        self.settle(&work.key, (&commits, &landed), recorded.images_of(&commits, gathered), answered).await?;
         let pulls = gathered.situation.forge.as_ref().map(|view| view.pulls.clone()).unwrap_or_default();
         let done = self.act_on_pulls(&work.key, config, (head, &pulls), &proposed.plan.steps, &recorded.times);
         let done = done.instrument(debug_span!("pull requests")).await?;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use tagboat_model::{Decision, DecisionId, EntryName, EnvironmentName, ImageName, Outcome, Reason, Timestamp, Version};
+use tagboat_model::{
+    Decision, DecisionId, EntryName, EnvironmentName, EventId, ImageName, Outcome, Reason, Timestamp, Version,
+};
 use tagboat_ports::{Recorded, Step, ToRecord, Work};
 use tagboat_promotion::{
     CommitPlan, next_change, next_gate_change,
@@ -12,6 +14,7 @@ use tagboat_settings::RepositorySettings;
 
 use crate::{
     ConfigRepository, Engine, ReconcileError,
+    act::answered_by,
     edit::{EditedDecision, Files},
     gather::Gathered,
     history::{Put, put_by},
@@ -42,6 +45,12 @@ impl WrittenDown {
     pub(crate) fn images_of(&self, commits: &[CommitPlan], gathered: &Gathered) -> Vec<ImageName> {
         let planned = planned(&self.decisions, commits).into_iter();
         planned.filter(|image| !gathered.looked.missed.contains(image)).collect()
+    }
+
+    /// The events that waited for a decision, with when each was accepted.
+    pub(crate) fn answered(&self, id: &DecisionId, gathered: &Gathered) -> Vec<(EventId, Timestamp)> {
+        let of = self.decisions.iter().find(|(known, _)| known == id);
+        of.map(|(_, decision)| answered_by(&gathered.events, &decision.image)).unwrap_or_default()
     }
 
     /// What commits that landed have put where.
@@ -179,8 +188,9 @@ impl Engine {
             return Ok(WrittenDown::default());
         }
         for (id, decision) in &decisions {
+            let events = answered_by(&gathered.events, &decision.image).into_iter().map(|(event, _)| event).collect();
             let decision = Box::new(decision.clone());
-            let step = Step::Decided { key: work.key.clone(), id: id.clone(), decision, at: self.now() };
+            let step = Step::Decided { key: work.key.clone(), id: id.clone(), decision, events, at: self.now() };
             self.ports.progress.step(&step);
         }
         // What is to be changed counts as looked at once it is changed: until then every try looks at it again, whoever

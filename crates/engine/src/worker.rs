@@ -6,7 +6,7 @@ use futures_util::{
     FutureExt as _,
     future::{self, Either},
 };
-use tagboat_model::{Duration, Timestamp};
+use tagboat_model::{Duration, EventId, Timestamp};
 use tagboat_ports::{Finish, Step, StoreError, Work};
 use tracing::{Instrument as _, debug_span};
 
@@ -79,12 +79,14 @@ impl Engine {
                 return Ok(Stepped::Idle(until));
             }
         };
+        let taken = Step::Taken { key: work.key.clone(), attempts: work.attempts, at: self.now() };
+        self.ports.progress.step(&taken);
         let finish = match self.reconcile_held(&work).instrument(debug_span!("reconcile", branch = %work.key)).await {
             Ok(finish) => {
                 self.ports.progress.step(&Step::Served { key: work.key.clone(), at: self.now() });
                 finish
             }
-            Err(error) => self.failed(&work, &error),
+            Err(error) => self.failed(&work, &error).await,
         };
         store.finish(&work, finish, self.now()).instrument(debug_span!("finish")).await?;
         Ok(Stepped::Worked)
@@ -112,7 +114,7 @@ impl Engine {
         }
     }
 
-    fn failed(&self, work: &Work, error: &ReconcileError) -> Finish {
+    async fn failed(&self, work: &Work, error: &ReconcileError) -> Finish {
         let again_at = self.now().plus(wait_after(work.attempts, error));
         let swept =
             matches!(error, ReconcileError::Registry { swept: true, .. } | ReconcileError::AtForge { swept: true, .. });
@@ -124,7 +126,10 @@ impl Engine {
         } else {
             tracing::warn!(branch = %work.key, attempts, %again_at, %error, "the reconcile did not come to its end");
         }
-        let step = Step::Failed { key: work.key.clone(), error: error.clone(), again_at, at: self.now() };
+        // A database that does not answer now takes nothing from what is written down.
+        let events = self.ports.store.pending_events(work).await.unwrap_or_default();
+        let events: Vec<EventId> = events.into_iter().map(|event| event.id).collect();
+        let step = Step::Failed { key: work.key.clone(), error: error.clone(), events, again_at, at: self.now() };
         self.ports.progress.step(&step);
         Finish::Failed { error, swept, again_at, parked }
     }

@@ -16,6 +16,11 @@ pub trait Forge: Send + Sync {
     /// What this forge has and calls things.
     fn traits(&self) -> ForgeTraits;
 
+    /// How many more requests the forge answers for now, where it says so.
+    fn requests_left(&self) -> Option<u64> {
+        None
+    }
+
     /// Who the bot is there.
     async fn bot(&self) -> Result<Account, ForgeError>;
 

@@ -13,7 +13,9 @@ mod progress;
 mod registry;
 mod repository;
 mod store;
+mod store_error;
 mod tags;
+mod tally;
 
 pub use clock::{Clock, Ids};
 pub use files::{FileMemory, MEMORY_OF_FILES, RememberedFile};
@@ -23,7 +25,7 @@ pub use forge::{
 };
 pub use history::{History, MOST_RAN, NotedRan};
 pub use keys::{KeyError, PublishedKeys};
-pub use progress::{Progress, Step};
+pub use progress::{Landed, Progress, PushTried, Step};
 pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind, Verification};
 pub use repository::{
     BOT_BRANCHES, BlobId, BranchChange, BranchUpdate, ChangedFile, CommitSummary, FileEntry, LARGEST_STATE, NewCommit,
@@ -32,6 +34,8 @@ pub use repository::{
 };
 pub use store::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,
-    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, ToRecord, Work,
+    PendingChange, Recorded, Settle, Settled, Store, Stored, StoredDelivery, ToRecord, Work,
 };
+pub use store_error::StoreError;
 pub use tags::{Announcement, MOST_REPLACED, Observation, ObservedTag, Sighting, TagMemory};
+pub use tally::Tally;

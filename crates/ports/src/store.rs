@@ -11,9 +11,8 @@ use tagboat_model::{
     BranchKey, CommitId, Decision, DecisionId, DeliveryId, Duration, Event, EventId, ImageName, ImagePushed,
     ReceiverName, RepositoryName, TenantName, Timestamp, Trust,
 };
-use thiserror::Error;
 
-use crate::{FileMemory, History, TagMemory};
+use crate::{FileMemory, History, StoreError, TagMemory, Tally};
 
 /// The database. Every method is one transaction, durable when it returns.
 #[async_trait]
@@ -88,9 +87,6 @@ pub trait Store: TagMemory + FileMemory + History {
     /// Returns when something was written that may have made work due, by this process.
     async fn changed(&self);
 
-    /// Whether the database answers.
-    async fn ping(&self) -> Result<(), StoreError>;
-
     /// The newest deliveries, of one receiver or of all, newest first.
     async fn deliveries(&self, receiver: Option<&ReceiverName>, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError>;
 
@@ -111,6 +107,13 @@ pub trait Store: TagMemory + FileMemory + History {
 
     /// Every branch that is known.
     async fn branches(&self) -> Result<Vec<BranchState>, StoreError>;
+
+    /// What is done and what waits, counted in one consistent read. Its cost grows with what waits, not with what was ever
+    /// decided.
+    async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError>;
+
+    /// Write something small on the way that a delivery takes, so that whoever asks knows whether one could be stored.
+    async fn probe(&self) -> Result<(), StoreError>;
 }
 
 /// Which decisions are asked for.
@@ -445,15 +448,4 @@ pub struct BranchState {
     pub parked_at: Option<Timestamp>,
     /// When it is tried again, while it fails or a version waits for something.
     pub again_at: Option<Timestamp>,
-}
-
-/// The database did not do what was asked.
-#[derive(Debug, Error)]
-#[error("database: {operation}")]
-pub struct StoreError {
-    /// What was tried: `store a delivery`.
-    pub operation: &'static str,
-    /// The cause.
-    #[source]
-    pub source: Box<dyn std::error::Error + Send + Sync>,
 }

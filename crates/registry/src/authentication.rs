@@ -103,14 +103,23 @@ pub(crate) struct Authentication {
     identities: Identities,
     /// By registry: the challenge that was answered last, so that its other repositories need not be refused first.
     challenges: Mutex<HashMap<String, Challenge>>,
+    /// Whoever counts requests for tokens.
+    watch: Option<TokenWatch>,
 }
+
+/// Is told of each token that was asked for: what came of it (`answered`, `refusal`, `outage`) and how long it took.
+pub type TokenWatch = Box<dyn Fn(&'static str, Duration) + Send + Sync>;
 
 impl Authentication {
     /// # Errors
     /// When TLS cannot be set up.
     pub(crate) fn new(environment: Environment) -> Result<Self, reqwest::Error> {
         let identities = Identities::new(environment)?;
-        Ok(Self { known: Cache::new(MOST_TOKENS), identities, challenges: Mutex::default() })
+        Ok(Self { known: Cache::new(MOST_TOKENS), identities, challenges: Mutex::default(), watch: None })
+    }
+
+    pub(crate) fn set_watch(&mut self, watch: TokenWatch) {
+        self.watch = Some(watch);
     }
 
     pub(crate) fn set_environment(&mut self, environment: Environment) {
@@ -239,7 +248,7 @@ impl Authentication {
         if realm.scheme() == "http" && !asked.settings.may_show(&identity, host) {
             return Err(credentials::open(host));
         }
-        let fault = match exchange(asked, &realm, service, &identity, patience).await? {
+        let fault = match self.exchange(asked, &realm, service, &identity, patience).await? {
             Exchange::Token(token, life) => return Ok((Authorization::Bearer(token), Some(life))),
             Exchange::Refused(fault) => fault,
         };
@@ -248,10 +257,32 @@ impl Authentication {
         if other.is_same(&identity) {
             return Err(fault);
         }
-        match exchange(asked, &realm, service, &other, patience).await? {
+        match self.exchange(asked, &realm, service, &other, patience).await? {
             Exchange::Token(token, life) => Ok((Authorization::Bearer(token), Some(life))),
             Exchange::Refused(fault) => Err(fault),
         }
+    }
+
+    /// As [`exchange`], and counted.
+    async fn exchange(
+        &self,
+        asked: &Asked<'_>,
+        realm: &Url,
+        service: Option<&str>,
+        identity: &Identity,
+        patience: &mut Patience,
+    ) -> Result<Exchange, Fault> {
+        let begin = std::time::Instant::now();
+        let result = exchange(asked, realm, service, identity, patience).await;
+        if let Some(watch) = &self.watch {
+            let outcome = match &result {
+                Ok(Exchange::Token(..)) => "answered",
+                Ok(Exchange::Refused(_)) => "refusal",
+                Err(_) => "outage",
+            };
+            watch(outcome, begin.elapsed());
+        }
+        result
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) use crate::fault::Fault;
 use crate::{
     RegistrySettings,
     address::is_loopback,
-    authentication::{Asked, Authentication, Authorization, Known},
+    authentication::{Asked, Authentication, Authorization, Known, TokenWatch},
     challenge::Challenge,
     credentials::{Credentials, Environment, error_code},
     fault::Nature,
@@ -96,6 +96,10 @@ impl Client {
 
     pub(crate) fn set_default_credentials(&mut self, credentials: Credentials) {
         self.fallback.credentials = credentials;
+    }
+
+    pub(crate) fn set_token_watch(&mut self, watch: TokenWatch) {
+        self.authentication.set_watch(watch);
     }
 
     pub(crate) fn set_environment(&mut self, environment: Environment) {

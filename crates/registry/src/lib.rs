@@ -28,6 +28,7 @@ use reqwest::{Method, StatusCode};
 use tagboat_model::{Digest, ImageName, SignatureRule, Tag};
 use tagboat_ports::{ManifestDescription, ManifestKind, Registry, RegistryError, Verification};
 
+pub use crate::authentication::TokenWatch;
 pub use crate::credentials::{AmbientCredential, AmbientError, Cloud, Credentials, Environment, ambient_credential};
 use crate::{
     client::{Client, Fault},
@@ -85,6 +86,13 @@ impl OciRegistries {
     #[must_use]
     pub fn with_environment(mut self, environment: Environment) -> Self {
         self.client.set_environment(environment);
+        self
+    }
+
+    /// Tell of each token that is asked for.
+    #[must_use]
+    pub fn with_token_watch(mut self, watch: TokenWatch) -> Self {
+        self.client.set_token_watch(watch);
         self
     }
 

@@ -3,7 +3,13 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
-use std::{collections::BTreeMap, os::unix::fs::PermissionsExt as _, path::Path, time::Duration};
+use std::{
+    collections::BTreeMap,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::future::join_all;
@@ -87,6 +93,9 @@ async fn one_exchange_serves_all_requests_about_one_repository_and_no_other() {
     server.set_password(REGISTRY_USER, SECRET);
     let host = registry.host();
     let (client, web) = (client(&host, password(SECRET), Some(&server)), image(&host, "acme/web"));
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let note = Arc::clone(&told);
+    let client = client.with_token_watch(Box::new(move |outcome, _| note.lock().unwrap().push(outcome)));
     assert_eq!(client.tags(&web).await.unwrap(), [tag("1.4.0")]);
     let described = client.describe(&web, &tag("1.4.0")).await.unwrap().unwrap();
     assert_eq!((described.digest.as_str(), described.kind), (digest.as_str(), ManifestKind::Image));
@@ -96,6 +105,7 @@ async fn one_exchange_serves_all_requests_about_one_repository_and_no_other() {
     client.tags(&web).await.unwrap();
     assert_eq!(server.exchanges(), ["repository:acme/web:pull", "repository:acme/api:pull"]);
     assert_eq!(server.refused(), 0);
+    assert_eq!(*told.lock().unwrap(), ["answered", "answered"], "each exchange is told to whoever counts");
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
-//! The API to read, and the probes. What CI announces is in `ci_events`. Answers are JSON; errors have a text that says what to do.
+//! The API to read. What CI announces is in `ci_events`. Answers are JSON; errors have a text that says what to do.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{
     Json,
@@ -18,8 +18,6 @@ use crate::{Door, Server};
 
 const DEFAULT_LIMIT: u32 = 50;
 pub(crate) const LARGEST_LIMIT: u32 = 500;
-/// A probe that waits longer is no news.
-const PROBE_TIME: Duration = Duration::from_secs(2);
 
 /// `?limit=…&event=…&receiver=…`
 #[derive(Debug, Default, Deserialize)]
@@ -127,25 +125,4 @@ pub(crate) async fn branches(State(server): State<Server>) -> Response {
 /// The description of this API, as OpenAPI writes it. The tests hold every answer against it.
 pub(crate) async fn description() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "application/json")], include_str!("../openapi.json"))
-}
-
-/// The process runs.
-pub(crate) async fn healthz() -> &'static str {
-    "ok\n"
-}
-
-/// Deliveries can be stored.
-pub(crate) async fn readyz(State(server): State<Server>) -> Response {
-    match tokio::time::timeout(PROBE_TIME, server.store.ping()).await {
-        Ok(Ok(())) => Json(json!({ "ready": true, "database": "answers" })).into_response(),
-        Ok(Err(error)) => {
-            tracing::warn!(error = %chain(&error), "not ready");
-            let told = json!({ "ready": false, "database": "does not answer" });
-            (StatusCode::SERVICE_UNAVAILABLE, Json(told)).into_response()
-        }
-        Err(_) => {
-            let told = json!({ "ready": false, "database": "does not answer in time" });
-            (StatusCode::SERVICE_UNAVAILABLE, Json(told)).into_response()
-        }
-    }
 }

@@ -15,13 +15,13 @@ use serde_json::{Value, json};
 use tagboat_intake::{
     Accepted, Headers, Ignored, Refused, Request, TokenClaims, Verdict, carries_token, verify_headers,
 };
-use tagboat_model::{BranchKey, EventId, Timestamp};
+use tagboat_model::{BranchKey, EventId, ReceiverName, Timestamp};
 use tagboat_ports::{BranchState, DecisionsAbout, EventRecord, StoreError};
 
 use crate::{
     Counted, Fate, Server, access, api,
     door::{Door, Unread},
-    receivers::{come_again, headers_of},
+    receivers::{Taken, Unstored, come_again, headers_of, marked},
     verify::NotTaken,
 };
 
@@ -61,7 +61,19 @@ pub(crate) async fn post(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let headers = headers_of(&headers);
+    let begin = server.clock.now();
+    let answer = announced(&server, &named, &headers, body).await;
+    let receiver = answer.extensions().get::<Believer>().map_or("(api)", |believer| believer.0.as_str()).to_owned();
+    server.count_answer(&receiver, &answer, begin);
+    answer
+}
+
+/// The receiver that believed a request, in the answer until it is counted.
+#[derive(Clone)]
+struct Believer(ReceiverName);
+
+async fn announced(server: &Server, named: &Named, headers: &HeaderMap, body: Body) -> Response {
+    let headers = headers_of(headers);
     let request = Request { headers: &headers, path_token: None, body: b"", received_at: server.clock.now() };
     let doors = server.ci_doors(named.receiver.as_deref());
     let doors: Vec<&Door> = doors.into_iter().filter(|door| verify_headers(&door.receiver, &request).is_ok()).collect();
@@ -78,7 +90,10 @@ pub(crate) async fn post(
     let room = if proved { &server.proved_room } else { &server.room };
     let held = match room.read(body).await {
         Ok(held) => held,
-        Err(Unread::TooLarge) => return api::problem(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large"),
+        Err(Unread::TooLarge) => {
+            let answer = api::problem(StatusCode::PAYLOAD_TOO_LARGE, "the body is too large");
+            return marked(Counted::Refused.word(), answer);
+        }
         Err(Unread::Broken) => return StatusCode::REQUEST_TIMEOUT.into_response(),
         Err(Unread::Crowded) => {
             server.tell_postponed("too many bodies at once");
@@ -96,11 +111,13 @@ fn answer_against(against: Against) -> Response {
     match against {
         Against::NotAuthentic => {
             let message = "the request is not authenticated; the operator of this server sees why on its status page";
-            api::problem(StatusCode::UNAUTHORIZED, message)
+            marked(Counted::Refused.word(), api::problem(StatusCode::UNAUTHORIZED, message))
         }
         Against::Unavailable => come_again(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER),
-        Against::NotAdmitted(message) => api::problem(StatusCode::FORBIDDEN, &message),
-        Against::Unusable(message) => api::problem(StatusCode::BAD_REQUEST, &message),
+        Against::NotAdmitted(message) => marked(Counted::Refused.word(), api::problem(StatusCode::FORBIDDEN, &message)),
+        Against::Unusable(message) => {
+            marked(Verdict::Unparsable.word(), api::problem(StatusCode::BAD_REQUEST, &message))
+        }
     }
 }
 
@@ -189,7 +206,7 @@ impl Server {
         let tenants: std::collections::BTreeSet<_> = believed.iter().map(tenant).collect();
         if tenants.len() > 1 {
             let message = "receivers of several tenants believe this request; name one: `?receiver=…`";
-            return api::problem(StatusCode::CONFLICT, message);
+            return marked(Counted::Refused.word(), api::problem(StatusCode::CONFLICT, message));
         }
         let Some((door, accepted)) = believed.into_iter().next() else {
             return answer_against(Against::NotAuthentic);
@@ -197,21 +214,12 @@ impl Server {
         if let Err(seconds) = door.admit(accepted.events.len()) {
             return come_again(StatusCode::TOO_MANY_REQUESTS, seconds);
         }
-        let Ok(taken) = self.take(&door.receiver, accepted, request.headers, request.body).await else {
-            return come_again(StatusCode::SERVICE_UNAVAILABLE, RETRY_AFTER);
+        let mut answer = match self.take(&door.receiver, accepted, request.headers, request.body).await {
+            Ok(taken) => told(door, &taken),
+            Err(Unstored(seconds)) => come_again(StatusCode::SERVICE_UNAVAILABLE, seconds),
         };
-        let (status, verdict) = match (taken.repetition, taken.verdict) {
-            (Some(false), _) => {
-                let message = "this `Idempotency-Key` (or `webhook-id`) was used with another body; use a fresh one";
-                return api::problem(StatusCode::UNPROCESSABLE_ENTITY, message);
-            }
-            (Some(true), _) => (StatusCode::OK, "duplicate"),
-            (None, Verdict::Accepted) => (StatusCode::ACCEPTED, "accepted"),
-            (None, verdict) => (StatusCode::OK, verdict.word()),
-        };
-        let receiver = door.receiver.name.as_str();
-        let (id, events, reasons) = (taken.events.first(), &*taken.events, &*taken.reasons);
-        (status, Json(Told { verdict, receiver, id, events, reasons })).into_response()
+        answer.extensions_mut().insert(Believer(door.receiver.name.clone()));
+        answer
     }
 
     /// Whether the sender of a request proves that it may read about an event of this receiver: by its token, or by a
@@ -233,6 +241,22 @@ impl Server {
             Err(_) => false,
         }
     }
+}
+
+/// What CI is told of what was taken.
+fn told(door: &Door, taken: &Taken) -> Response {
+    let (status, verdict) = match (taken.repetition, taken.verdict) {
+        (Some(false), _) => {
+            let message = "this `Idempotency-Key` (or `webhook-id`) was used with another body; use a fresh one";
+            return marked("duplicate", api::problem(StatusCode::UNPROCESSABLE_ENTITY, message));
+        }
+        (Some(true), _) => (StatusCode::OK, "duplicate"),
+        (None, Verdict::Accepted) => (StatusCode::ACCEPTED, "accepted"),
+        (None, verdict) => (StatusCode::OK, verdict.word()),
+    };
+    let receiver = door.receiver.name.as_str();
+    let (id, events, reasons) = (taken.events.first(), &*taken.events, &*taken.reasons);
+    marked(verdict, (status, Json(Told { verdict, receiver, id, events, reasons })).into_response())
 }
 
 /// Whether an event was announced by a job of the same repository; where tokens name none, by the same subject.

@@ -1,4 +1,4 @@
-//! HTTP: receivers, the API, and the status page.
+//! HTTP: receivers, the API, probes, metrics, and the status page.
 //!
 //! The way of a request to a receiver: bound the body, verify over raw bytes, take it apart, store it, answer.
 //! Nothing is answered with success before it is durable, and no authentic request is answered with an error
@@ -13,7 +13,10 @@ mod commands;
 mod counts;
 mod door;
 mod fate;
+mod metrics;
 mod next;
+mod pressure;
+mod probes;
 mod receivers;
 mod repositories;
 mod serve;
@@ -43,7 +46,9 @@ pub use access::Access;
 pub use counts::{Count, Counted, Counts};
 pub use door::{Door, Room};
 pub use fate::Fate;
+pub use metrics::{Counting, Metrics};
 pub use next::Overtaken;
+pub use pressure::Pressure;
 pub use receivers::TOO_LARGE;
 pub use repositories::{ConfigRepositoryAddress, Repositories};
 pub use serve::serve;
@@ -72,6 +77,10 @@ pub struct Server {
     pub installations_changed: Arc<Notify>,
     /// What became of requests, counted.
     pub counts: Arc<Counts>,
+    /// What is counted for Prometheus.
+    pub metrics: Arc<Metrics>,
+    /// Whether deliveries can be stored, and how much waits.
+    pub pressure: Arc<Pressure>,
     /// Who may read, and give commands.
     pub access: Arc<Access>,
     /// Room for bodies of events that CI announces at no receiver's own address, and signs.
@@ -94,6 +103,7 @@ impl Server {
             .route("/api/v1/environments", get(board::environments))
             .route("/api/v1/holds", get(board::holds))
             .route("/api/v1/commands/{id}", get(commands::get))
+            .route("/metrics", get(metrics::get))
             .layer(middleware::from_fn_with_state(self.clone(), access::check));
         let commanding = Router::new()
             .route("/api/v1/commands", post(commands::post))
@@ -107,8 +117,9 @@ impl Server {
             .route("/api/v1/events", post(ci_events::post))
             .route("/api/v1/events/{id}", get(ci_events::get))
             .route("/api/v1/openapi.json", get(api::description))
-            .route("/healthz", get(api::healthz))
-            .route("/readyz", get(api::readyz))
+            .route("/livez", get(probes::alive))
+            .route("/healthz", get(probes::alive))
+            .route("/readyz", get(probes::ready))
             .merge(readable)
             .merge(commanding)
             .layer(middleware::map_response(with_safe_headers))

@@ -14,7 +14,7 @@ use tagboat_engine::chain;
 use tagboat_intake::{
     Accepted, Credential, Headers, Ignored, Receiver, Refused, Request, Scheme, Verdict, verify_headers,
 };
-use tagboat_model::{Event, EventId, shown};
+use tagboat_model::{Event, EventId, Timestamp, shown};
 use tagboat_ports::{NewDelivery, Step, StoreError, Stored};
 
 use crate::{
@@ -22,6 +22,7 @@ use crate::{
     accept::{Around, new_delivery},
     counts::Counted,
     door::{Door, Unread},
+    pressure::LONGEST_WRITE,
     verify::NotTaken,
 };
 
@@ -29,6 +30,8 @@ use crate::{
 pub const TOO_LARGE: &str = "the body is larger than";
 /// A sender that must wait is asked to wait this long.
 const RETRY_AFTER: u64 = 5;
+/// And where so much waits that nothing more is taken.
+pub(crate) const RETRY_WHEN_FULL: u64 = 30;
 /// Why a repetition is none.
 const WITH_ANOTHER_BODY: &str = "with another body";
 
@@ -52,8 +55,18 @@ pub(crate) struct Taken {
     pub(crate) repetition: Option<bool>,
 }
 
-/// The database does not take it.
-pub(crate) struct Unstored;
+/// The database does not take it; the sender may come again after so many seconds.
+pub(crate) struct Unstored(pub(crate) u64);
+
+/// What became of a request, in the answer until it is counted.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outcome(pub(crate) &'static str);
+
+/// An answer with what became of its request.
+pub(crate) fn marked(outcome: &'static str, mut answer: Response) -> Response {
+    answer.extensions_mut().insert(Outcome(outcome));
+    answer
+}
 
 pub(crate) async fn receive(
     State(server): State<Server>,
@@ -61,7 +74,7 @@ pub(crate) async fn receive(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    server.hook(&name, None, &headers_of(&headers), body).await
+    server.counted_hook(&name, None, &headers, body).await
 }
 
 pub(crate) async fn receive_with_token(
@@ -70,7 +83,7 @@ pub(crate) async fn receive_with_token(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    server.hook(&name, Some(&token), &headers_of(&headers), body).await
+    server.counted_hook(&name, Some(&token), &headers, body).await
 }
 
 /// A sender of CloudEvents may ask first whether it may send here ("HTTP 1.1 Web Hooks for Event Delivery", section 4).
@@ -123,10 +136,26 @@ fn refusal(receiver: Option<&Receiver>, path_token: Option<&str>) -> Response {
 }
 
 impl Server {
+    /// Take a request, and count what became of it.
+    async fn counted_hook(&self, name: &str, path_token: Option<&str>, headers: &HeaderMap, body: Body) -> Response {
+        let begin = self.clock.now();
+        let answer = self.hook(name, path_token, &headers_of(headers), body).await;
+        let is_known = name.parse().is_ok_and(|name| self.doors.contains_key(&name));
+        self.count_answer(if is_known { name } else { "(unknown)" }, &answer, begin);
+        answer
+    }
+
+    /// Only names of the server file are counted by: what strangers write is not.
+    pub(crate) fn count_answer(&self, receiver: &str, answer: &Response, begin: Timestamp) {
+        // What has no mark was put off: a body that broke off, keys that could not be had.
+        let verdict = answer.extensions().get::<Outcome>().map_or(Counted::Postponed.word(), |outcome| outcome.0);
+        self.metrics.answered(receiver, verdict, answer.status().as_u16(), self.clock.now().since(begin));
+    }
+
     async fn hook(&self, name: &str, path_token: Option<&str>, headers: &Headers, body: Body) -> Response {
         let Some(door) = name.parse().ok().and_then(|name| self.doors.get(&name)) else {
             self.count_refusal("(unknown)", "there is no receiver of that name", "");
-            return refusal(None, path_token);
+            return marked(Counted::Refused.word(), refusal(None, path_token));
         };
         let receiver = &door.receiver;
         let request = Request { headers, path_token, body: b"", received_at: self.clock.now() };
@@ -166,11 +195,11 @@ impl Server {
 
     fn refuse(&self, receiver: &Receiver, refused: &Refused, path_token: Option<&str>) -> Response {
         self.count_refusal(receiver.name.as_str(), &refused.kind(), &refused.to_string());
-        refusal(Some(receiver), path_token)
+        marked(Counted::Refused.word(), refusal(Some(receiver), path_token))
     }
 
     fn postpone(&self, receiver: &Receiver, reason: &str, seconds: u64) -> Response {
-        self.counts.add(receiver.name.as_str(), Counted::Postponed, reason, 1, self.clock.now());
+        self.count_postponed(receiver, reason);
         come_again(StatusCode::SERVICE_UNAVAILABLE, seconds)
     }
 
@@ -195,7 +224,7 @@ impl Server {
             }
             Err(_) => {
                 self.count_refusal(door.receiver.name.as_str(), &detail, "");
-                StatusCode::PAYLOAD_TOO_LARGE.into_response()
+                marked(Counted::Refused.word(), StatusCode::PAYLOAD_TOO_LARGE.into_response())
             }
         }
     }
@@ -214,14 +243,15 @@ impl Server {
         }
         let kind = door.receiver.kind;
         match self.take(&door.receiver, accepted, headers, body).await {
-            Err(Unstored) => busy(),
+            Err(Unstored(seconds)) => come_again(StatusCode::SERVICE_UNAVAILABLE, seconds),
             Ok(taken) => {
                 let status = status(kind.status(taken.verdict));
-                if status == StatusCode::NO_CONTENT {
-                    return status.into_response();
-                }
                 let verdict = if taken.repetition.is_some() { "duplicate" } else { taken.verdict.word() };
-                (status, Json(Told { verdict, events: taken.events, reasons: taken.reasons })).into_response()
+                if status == StatusCode::NO_CONTENT {
+                    return marked(verdict, status.into_response());
+                }
+                let told = Json(Told { verdict, events: taken.events, reasons: taken.reasons });
+                marked(verdict, (status, told).into_response())
             }
         }
     }
@@ -239,7 +269,7 @@ impl Server {
         let (repositories, bots) = (self.repositories.all(), self.bots());
         let around = Around { repositories: &repositories, bots: &bots };
         let made = new_delivery(store, ids, receiver, around, accepted, headers, body.to_vec(), now);
-        let (mut delivery, ignored) = made.await.map_err(|error| self.unstored(receiver, &error))?;
+        let (mut delivery, ignored) = self.in_time(receiver, made).await?;
         self.count_ignored(receiver, &ignored);
         if delivery.events.is_empty() && ignored.iter().all(Ignored::is_routine) {
             let reasons = delivery.reasons;
@@ -248,10 +278,16 @@ impl Server {
             let verdict = if authentic == Verdict::Accepted { Verdict::Ignored } else { authentic };
             return Ok(Taken { verdict, events: Vec::new(), reasons, repetition: None });
         }
+        if !delivery.events.is_empty() && self.pressure.is_full() {
+            self.count_postponed(receiver, "too many events wait");
+            return Err(Unstored(RETRY_WHEN_FULL));
+        }
         // A body may have many megabytes; what is told of it afterwards needs no copy.
         let body = std::mem::take(&mut delivery.body);
         let whole = NewDelivery { body, ..delivery.clone() };
-        let stored = self.store.accept(whole).await.map_err(|error| self.unstored(receiver, &error))?;
+        let stored = self.in_time(receiver, self.store.accept(whole)).await?;
+        let new = if let Stored::New(events) = &stored { events.len() } else { 0 };
+        self.pressure.stored(new, self.clock.now());
         if delivery.events.iter().any(|new| matches!(new.event, Event::InstallationsChanged { .. })) {
             self.installations_changed.notify_one();
         }
@@ -263,16 +299,31 @@ impl Server {
         self.bots.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn unstored(&self, receiver: &Receiver, error: &StoreError) -> Unstored {
-        tracing::error!(receiver = %receiver.name, error = %chain(error), "a delivery could not be stored");
-        self.counts.add(
-            receiver.name.as_str(),
-            Counted::Postponed,
-            "the database does not answer",
-            1,
-            self.clock.now(),
-        );
-        Unstored
+    /// What the database answers, if it does in time. What takes longer may come to its end all the same: the sender's
+    /// repetition of it is known for one then.
+    async fn in_time<T>(
+        &self,
+        receiver: &Receiver,
+        work: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, Unstored> {
+        let now = || self.clock.now();
+        match tokio::time::timeout(LONGEST_WRITE, work).await {
+            Ok(Ok(done)) => return Ok(done),
+            Ok(Err(error)) => {
+                tracing::error!(receiver = %receiver.name, error = %chain(&error), "a delivery could not be stored");
+                self.pressure.failed(&error, now());
+            }
+            Err(_) => {
+                tracing::error!(receiver = %receiver.name, "a delivery could not be stored in time");
+                self.pressure.too_slow(now());
+            }
+        }
+        self.count_postponed(receiver, "the database does not answer");
+        Err(Unstored(RETRY_AFTER))
+    }
+
+    fn count_postponed(&self, receiver: &Receiver, reason: &str) {
+        self.counts.add(receiver.name.as_str(), Counted::Postponed, reason, 1, self.clock.now());
     }
 
     /// Tell whoever watches what was stored.
@@ -304,7 +355,13 @@ impl Server {
         }
         let events = shown.iter().map(|(id, _)| id.clone()).collect();
         self.progress.step(&match verdict {
-            Verdict::Accepted => Step::Accepted { receiver: name.clone(), key: delivery.key, events: shown, at: now },
+            Verdict::Accepted => Step::Accepted {
+                delivery: delivery.id,
+                receiver: name.clone(),
+                key: delivery.key,
+                events: shown,
+                at: now,
+            },
             _ => Step::Ignored { receiver: name.clone(), reasons: reasons.clone(), at: now },
         });
         Taken { verdict, events, reasons, repetition: None }

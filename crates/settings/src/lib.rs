@@ -16,6 +16,7 @@ mod registries;
 mod repository;
 mod server;
 mod server_check;
+mod telemetry;
 mod verify;
 
 pub use claims::claims;
@@ -32,6 +33,7 @@ pub use repository::{
 };
 pub use server::{ApiFile, LimitsFile, SecretSource, ServerFile, SettleFile, SweepFile};
 pub use server_check::{is_loopback, read_server_file};
+pub use telemetry::{TelemetryFile, TracesFile};
 pub use verify::{CosignFile, VerifyFile, public_keys};
 
 /// Where the repository file stands in a config repository.

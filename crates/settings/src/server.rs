@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tagboat_model::Duration;
 
-use crate::{ConfigRepositoryFile, GithubAppFile, ReceiverFile, RegistryFile, SigstoreFile};
+use crate::{ConfigRepositoryFile, GithubAppFile, ReceiverFile, RegistryFile, SigstoreFile, TelemetryFile};
 
 /// The file as it is written, defaults filled in.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +46,8 @@ pub struct ServerFile {
     pub docker_config_file: Option<PathBuf>,
     /// Whose logs and certificate authorities are believed when keyless signatures are checked. Default: nobody's.
     pub sigstore: SigstoreFile,
+    /// What is told to whoever watches from elsewhere.
+    pub telemetry: TelemetryFile,
 }
 
 impl ServerFile {
@@ -76,6 +78,7 @@ impl Default for ServerFile {
             registries: Vec::new(),
             docker_config_file: None,
             sigstore: SigstoreFile::default(),
+            telemetry: TelemetryFile::default(),
         }
     }
 }
@@ -138,6 +141,8 @@ pub struct LimitsFile {
     /// How long it is kept what came, what was decided about it, and what people asked for that is done. What runs, what waits
     /// and what is held stays for as long as it does. Default: `365d`.
     pub keep_history: Duration,
+    /// Events that may wait to be served; while there are more, senders are told to come again (503). Default: 200000.
+    pub pending_events: u64,
 }
 
 impl Default for LimitsFile {
@@ -148,6 +153,7 @@ impl Default for LimitsFile {
             keep_deliveries: Duration::from_seconds(14 * 24 * 3600),
             kept_bytes: 256 * 1024 * 1024,
             keep_history: Duration::from_seconds(365 * 24 * 3600),
+            pending_events: 200_000,
         }
     }
 }

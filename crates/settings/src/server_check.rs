@@ -28,6 +28,7 @@ pub fn read_server_file(
         file = serde_json::from_value(json).map_err(fail)?;
     }
     check(source, text, &file)?;
+    file.telemetry.check().map_err(|message| Problem::at(source, text, &["telemetry", "traces"], message))?;
     Ok(file)
 }
 

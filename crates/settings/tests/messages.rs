@@ -36,7 +36,7 @@ fn unknown_keys_name_the_nearest_known_one() {
     insta::assert_snapshot!(repository(&IMAGE.replace("semver", "semvre")), @".tagboat.yaml:4:15: unknown value `semvre`; did you mean `semver`? (known here: semver, numerical, alphabetical, newest, digest, announced, argocdImageUpdater, kargo)");
     insta::assert_snapshot!(repository(&IMAGE.replace("range", "rnage")), @".tagboat.yaml:4:25: unknown key `rnage`; did you mean `range`? (known here: range)");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("commit", "commits"))), @".tagboat.yaml:8:14: unknown value `commits`; did you mean `commit`? (known here: commit, pullRequest)");
-    insta::assert_snapshot!(server("listne: 0.0.0.0:80\n", &[]), @"tagboat.yaml:1:1: unknown key `listne`; did you mean `listen`? (known here: listen, publicUrl, dataDirectory, database, settle, sweep, api, limits, repositories, githubApp, receivers, registries, dockerConfigFile, sigstore)");
+    insta::assert_snapshot!(server("listne: 0.0.0.0:80\n", &[]), @"tagboat.yaml:1:1: unknown key `listne`; did you mean `listen`? (known here: listen, publicUrl, dataDirectory, database, settle, sweep, api, limits, repositories, githubApp, receivers, registries, dockerConfigFile, sigstore, telemetry)");
     insta::assert_snapshot!(server("settle:\n  quite: 1s\n", &[]), @"tagboat.yaml:2:3: unknown key `quite`; did you mean `quiet`? (known here: quiet, atMost)");
 }
 

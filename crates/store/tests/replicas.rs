@@ -32,7 +32,7 @@ async fn replicas_that_start_at_once_make_the_tables_once() {
     let cluster = Postgres::start();
     let (a, b, c) = tokio::join!(open(&cluster), open(&cluster), open(&cluster));
     for store in [a, b, c] {
-        store.ping().await.unwrap();
+        store.probe().await.unwrap();
     }
 }
 

@@ -10,6 +10,7 @@ mod output;
 mod progress;
 mod secrets;
 mod system;
+mod telemetry;
 mod wiring;
 
 use clap::Parser as _;

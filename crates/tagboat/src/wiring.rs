@@ -4,6 +4,7 @@ mod forges;
 pub(crate) mod github_app;
 mod http;
 mod issuers;
+mod metered;
 pub(crate) mod receivers;
 mod refusals;
 pub(crate) mod registries;
@@ -14,12 +15,15 @@ use std::{net::SocketAddr, path::Path, sync::Arc};
 use secrecy::ExposeSecret as _;
 use tagboat_engine::{Behaviour, Engine, Ports};
 use tagboat_model::Duration;
-use tagboat_ports::{Forge, Progress, Settle, Store};
-use tagboat_server::{Access, ConfigRepositoryAddress, Counts, Repositories, Room, Server};
+use tagboat_ports::{Clock as _, Forge, Progress, Settle, Store};
+use tagboat_server::{
+    Access, ConfigRepositoryAddress, Counting, Counts, Metrics, Pressure, Repositories, Room, Server,
+};
 use tagboat_settings::{ConfigRepositoryFile, SecretSource, ServerFile, is_loopback};
 use tagboat_store::Upkeep;
 
 use github_app::{AppWatch, Watched};
+use metered::MeteredRegistry;
 pub(crate) use refusals::refusals;
 
 use crate::{
@@ -83,19 +87,23 @@ fn shown_database(url: &str) -> String {
 
 /// Wire everything that a server file names.
 pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> Result<Parts, Failure> {
+    let metrics = Arc::new(Metrics::new(SystemClock.now()));
+    let progress: Arc<dyn Progress> = Arc::new(Counting::new(Arc::clone(&metrics), progress));
     // Every credential is read before anything is opened, so that what is wrong shows at once.
     let doors = receivers::doors(file)?;
     let keys = issuers::of_server(file)?;
-    let repositories = repositories::of_server(file).await?;
+    let repositories = repositories::of_server(file, &metrics).await?;
     let app = github_app::of_server(file)?;
-    let registries = registries::of_server(file)?;
+    let watched = Arc::clone(&metrics);
+    let watch = move |outcome: &'static str, took| watched.registry_asked("token", outcome, took);
+    let registries = registries::of_server(file)?.with_token_watch(Box::new(watch));
     let access = access(file)?;
     let upkeep = open_store(file).await?;
     let store: Arc<dyn Store> = Arc::<dyn Upkeep>::clone(&upkeep);
     let ports = Ports {
         clock: Arc::new(SystemClock),
         store: Arc::clone(&store),
-        registry: Arc::new(registries),
+        registry: Arc::new(MeteredRegistry::new(Arc::new(registries), Arc::clone(&metrics))),
         progress: Arc::clone(&progress),
     };
     let behaviour = Behaviour {
@@ -115,6 +123,8 @@ pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> 
         bots: Arc::default(),
         installations_changed: Arc::default(),
         counts: Arc::new(Counts::default()),
+        metrics: Arc::clone(&metrics),
+        pressure: Arc::new(Pressure::new(file.limits.pending_events)),
         access: Arc::new(access),
         room: Arc::new(Room::new(LARGEST_ANNOUNCEMENT, ANNOUNCED_BYTES_AT_ONCE)),
         proved_room: Arc::new(Room::new(LARGEST_ANNOUNCEMENT, ANNOUNCED_BYTES_AT_ONCE)),
@@ -127,6 +137,7 @@ pub(crate) async fn assemble(file: &ServerFile, progress: Arc<dyn Progress>) -> 
         repositories: Arc::clone(&server.repositories),
         bots: Arc::clone(&server.bots),
         changed: Arc::clone(&server.installations_changed),
+        metrics: Arc::clone(&metrics),
     };
     let app = app.and_then(|app| AppWatch::new(app, file, watched()));
     Ok(Parts { engine, server, upkeep, app, forges })

@@ -4,6 +4,7 @@ mod deliveries;
 mod files;
 mod history;
 mod senders;
+mod tally;
 
 use tagboat_model::{
     BranchKey, CommitId, Decision, DecisionId, Duration, Event, EventId, ImageName, ImagePushed, Outcome, Reason, Tag,
@@ -130,6 +131,7 @@ pub async fn check<S: Store>(open: impl AsyncFn() -> S) {
     history::a_gate_wakes_its_branch_and_has_no_image_looked_at(&open().await).await;
     history::a_gate_wakes_until_that_is_served(&open().await).await;
     history::values_are_kept(&open().await).await;
+    tally::what_is_counted_adds_up(&open().await).await;
 }
 
 async fn events_settle_and_reach_interested_branches(store: &dyn Store) {

@@ -39,5 +39,18 @@ async fn a_version_goes_from_dev_by_commit_to_prod_by_pull_requests() {
     let again = world.wait_for_pull("Promote web 1.7.0 to prod").await;
     assert_ne!(again, prod);
     world.wait_until_quiet().await;
+    what_the_forge_was_asked_is_counted(&world).await;
     world.finish();
+}
+
+async fn what_the_forge_was_asked_is_counted(world: &GithubWorld) {
+    let metrics = world.http.get(world.url("/metrics")).send().await.unwrap().text().await.unwrap();
+    let counted = |sample: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{sample} is missing:\n{metrics}")).parse::<f64>().unwrap()
+    };
+    let opened = r#"tagboat_forge_calls_total{forge="github",operation="openPullRequest",outcome="answered"}"#;
+    assert!(counted(opened) >= 4.0, "to staging twice, and to prod twice");
+    assert!(counted("tagboat_decisions_total{outcome=\"offered\"}") > 0.0);
+    assert!(counted("tagboat_pushes_total{outcome=\"landed\"}") >= 5.0);
 }

@@ -179,6 +179,11 @@ impl Client {
         limited(wait)
     }
 
+    /// What is left of the limit of requests.
+    pub(crate) fn requests_left(&self) -> Option<u64> {
+        self.limits().left()
+    }
+
     fn limits(&self) -> MutexGuard<'_, Limits> {
         self.limits.lock().unwrap_or_else(PoisonError::into_inner)
     }

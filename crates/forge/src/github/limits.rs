@@ -108,6 +108,11 @@ impl Limits {
         Some(wait)
     }
 
+    /// What is left of the limit of REST, as the last answer said.
+    pub(crate) fn left(&self) -> Option<u64> {
+        self.core.map(|budget| budget.remaining)
+    }
+
     /// GraphQL says in the body of a 200 that its limit is used up.
     pub(crate) fn exhausted(&mut self, resource: Resource, now: Timestamp) -> Duration {
         match self.budget(resource) {

@@ -157,6 +157,10 @@ impl Forge for GithubForge {
         ForgeTraits { kind: ForgeKind::Github, web, drafts: true, sigil: '#' }
     }
 
+    fn requests_left(&self) -> Option<u64> {
+        self.client.requests_left()
+    }
+
     async fn bot(&self) -> Result<Account, ForgeError> {
         self.who_am_i().await.map_err(self.fail("ask who the bot is at"))
     }

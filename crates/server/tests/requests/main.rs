@@ -11,13 +11,15 @@ use axum::{
 use tagboat_intake::{Configured, Kind, Receiver, Tenancy, credentials, sign_standard_webhook};
 use tagboat_model::{BranchKey, Duration, KeySource, Timestamp};
 use tagboat_ports::{Clock, Ids, KeyError, PublishedKeys, Settle, Store as _, Work};
-use tagboat_server::{Access, ConfigRepositoryAddress, Counts, Door, Repositories, Room, Server};
+use tagboat_server::{Access, ConfigRepositoryAddress, Counts, Door, Metrics, Pressure, Repositories, Room, Server};
 use tagboat_testkit::simulator::MemoryStore;
 use tower::ServiceExt as _;
 
 mod app;
 mod commands;
 mod description;
+mod metrics;
+mod pressure;
 mod told;
 
 struct Frozen;
@@ -105,6 +107,8 @@ fn server(access: Access) -> (Server, Arc<MemoryStore>) {
         bots: Arc::default(),
         installations_changed: Arc::default(),
         counts: Arc::new(Counts::default()),
+        metrics: Arc::new(Metrics::new(Frozen.now())),
+        pressure: Arc::new(Pressure::new(1000)),
         access: Arc::new(access),
         room: Arc::new(Room::new(2000, 8000)),
         proved_room: Arc::new(Room::new(2000, 8000)),
@@ -218,6 +222,8 @@ async fn events_tell_which_branches_they_reach() {
         ("/api/v1/deliveries", 200),
         ("/api/v1/branches", 200),
         ("/healthz", 200),
+        ("/livez", 200),
+        ("/metrics", 200),
         ("/readyz", 200),
         ("/nowhere", 404),
     ] {

@@ -89,3 +89,60 @@ impl SqliteStore {
         Ok(owners)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        schema,
+        statements::tally::{TALLY, probe, tally},
+    };
+
+    use sqlx::Row as _;
+    use tagboat_model::Timestamp;
+
+    use sqlx::{ConnectOptions as _, SqliteConnection, sqlite::SqliteConnectOptions};
+
+    const EVENTS: i64 = 100_000;
+
+    async fn filled() -> SqliteConnection {
+        let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        schema::bring_up_to_date(&mut connection).await.unwrap();
+        let fill = format!(
+            "INSERT INTO delivery (id, tenant, receiver, delivery_key, verdict, reasons, body, received_at)
+               VALUES ('d', 'default', 'ci', 'k', 'accepted', '[]', x'', 1);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {EVENTS})
+               INSERT INTO event (id, delivery, tenant, image, tag, trust, received_at)
+               SELECT 'ev-' || i, 'd', 'default', 'r.example/a', i, '\"signed\"', i FROM n;
+             INSERT INTO branch (tenant, repository, branch, dirty, served, first_dirty_at)
+               VALUES ('default', 'config', 'main', {EVENTS}, 10, 7), ('default', 'quiet', 'main', 1, 1, 0);
+             WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {EVENTS} - 5)
+               INSERT INTO event_branch (event, tenant, repository, branch, sequence, since)
+               SELECT 'ev-' || i, 'default', 'config', 'main', i, i FROM n;"
+        );
+        sqlx::raw_sql(sqlx::AssertSqlSafe(fill)).execute(&mut connection).await.unwrap();
+        connection
+    }
+
+    #[tokio::test]
+    async fn a_hundred_thousand_waiting_events_are_counted_by_indexes() {
+        let mut connection = filled().await;
+        let tally = tally(&mut connection, Timestamp(1)).await.unwrap();
+        assert_eq!((tally.accepted, tally.done, tally.refused, tally.pending), (100_000, 10, 5, 99_985));
+        assert_eq!((tally.branches, tally.waiting, tally.oldest), (2, 1, Some(Timestamp(11))));
+        let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {TALLY}"));
+        let plan = sqlx::query(explain).bind(1_i64).fetch_all(&mut connection).await.unwrap();
+        let steps: Vec<String> = plan.iter().map(|row| row.try_get("detail").unwrap()).collect();
+        let reads_rows = |step: &&String| step.contains("SCAN eb") || step.contains("SCAN e ");
+        assert!(!steps.iter().any(|step| reads_rows(&step)), "{steps:#?}");
+        assert!(steps.iter().any(|step| step.contains("event_branch_by_sequence")), "{steps:#?}");
+    }
+
+    #[tokio::test]
+    async fn a_probe_writes() {
+        let mut connection = SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+        schema::bring_up_to_date(&mut connection).await.unwrap();
+        probe(&mut connection).await.unwrap();
+        sqlx::raw_sql("PRAGMA query_only = 1").execute(&mut connection).await.unwrap();
+        assert!(probe(&mut connection).await.is_err(), "it does not write");
+    }
+}

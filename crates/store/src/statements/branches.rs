@@ -17,11 +17,6 @@ macro_rules! about {
 }
 pub(crate) use about;
 
-/// Writes: a full or read-only disk answers reads as if nothing were wrong.
-pub(crate) async fn ping(c: &mut Connection) -> Result<(), sqlx::Error> {
-    sqlx::query("UPDATE pulse SET beats = beats + 1").execute(c).await.map(|_| ())
-}
-
 /// Those who hold leases.
 pub(crate) async fn owners(c: &mut Connection) -> Result<Vec<String>, sqlx::Error> {
     let rows =

@@ -15,6 +15,7 @@ pub(super) mod observations;
 mod port;
 mod ran;
 mod rows;
+pub(super) mod tally;
 mod upkeep;
 
 use super::dialect;

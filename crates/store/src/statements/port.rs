@@ -8,13 +8,13 @@ use tagboat_model::{
 use tagboat_ports::{
     Announcement, BlobId, BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, FileMemory, Finish,
     Interest, NewDelivery, Observation, ObservedTag, PendingChange, Recorded, RememberedFile, Settle, Settled,
-    Sighting, Store, StoreError, Stored, StoredDelivery, TagMemory, ToRecord, Work,
+    Sighting, Store, StoreError, Stored, StoredDelivery, TagMemory, Tally, ToRecord, Work,
 };
 
 use super::{
     branches, decisions, deliveries,
     dialect::{Backend, Connection},
-    events, files, interests, observations,
+    events, files, interests, observations, tally,
 };
 
 /// An operation on the writer's connection, with how many rows it writes, about, where these are more than a few.
@@ -147,11 +147,6 @@ impl Store for Backend {
         self.changed.notified().await;
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        // Through the writer: a full or read-only disk must show.
-        write!(self, "answer", async |c: &mut Connection| branches::ping(c).await)
-    }
-
     async fn deliveries(&self, receiver: Option<&ReceiverName>, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
         self.read("read deliveries", async |c| deliveries::newest(c, receiver, limit).await).await
     }
@@ -178,6 +173,14 @@ impl Store for Backend {
 
     async fn branches(&self) -> Result<Vec<BranchState>, StoreError> {
         self.read("read branches", async |c| branches::all(c).await).await
+    }
+
+    async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError> {
+        self.read("count what waits", async |c| tally::tally(c, now).await).await
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        write!(self, "write a probe", async |c: &mut Connection| tally::probe(c).await)
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
     commands::server_file,
     exit::{Code, Failure},
     progress::LogProgress,
+    telemetry::Telemetry,
     wiring::{self, Parts, github_app::AppWatch},
 };
 
@@ -49,7 +50,9 @@ pub(crate) async fn run(arguments: Serve) -> Result<Code, Failure> {
     start_log(arguments.log);
     let file = server_file(&arguments.config)?;
     permit_many_files();
-    let running = Running::start(&file, Arc::new(LogProgress)).await?;
+    let variable = |name: &str| std::env::var(name).ok();
+    let (telemetry, progress) = Telemetry::start(&file, variable, Arc::new(LogProgress))?;
+    let running = Running::start(&file, progress).await?;
     tracing::info!(address = %running.address, repositories = file.repositories.len(), receivers = file.receivers.len(), "listening");
     let base = file.public_url.clone().unwrap_or_else(|| format!("http://{}", running.address));
     for receiver in running.doors.values().map(|door| door.receiver()) {
@@ -63,6 +66,7 @@ pub(crate) async fn run(arguments: Serve) -> Result<Code, Failure> {
         _ = tokio::signal::ctrl_c() => tracing::info!("interrupted: stopping"),
     }
     running.stop().await;
+    telemetry.stop().await;
     tracing::info!("stopped");
     Ok(Code::Ok)
 }
@@ -122,6 +126,7 @@ impl Running {
         watch_app(app, stopped.clone()).await;
         let workers = (0..WORKERS).map(|index| spawn_worker(&engine, index, stopped.clone())).collect();
         spawn_pruner(&server, upkeep, &file.limits, stopped.clone());
+        spawn_counter(&server, stopped.clone());
         let doors = Arc::clone(&server.doors);
         let (router, connections) = (server.router(), file.limits.connections);
         let http = tokio::spawn(async move {
@@ -204,6 +209,17 @@ fn spawn_pruner(server: &Server, upkeep: Arc<dyn Upkeep>, limits: &LimitsFile, s
         };
         tokio::select! {
             () = pruning => {}
+            () = wait(stopped) => {}
+        }
+    });
+}
+
+/// What waits is counted now and then, so that nothing more is taken when it is too much.
+fn spawn_counter(server: &Server, stopped: watch::Receiver<bool>) {
+    let (store, clock, pressure) = (Arc::clone(&server.store), Arc::clone(&server.clock), Arc::clone(&server.pressure));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = pressure.watch(&*store, &*clock) => {}
             () = wait(stopped) => {}
         }
     });

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tagboat_model::{Decision, Outcome};
-use tagboat_ports::{Progress, Step};
+use tagboat_ports::{Landed, Progress, Step};
 use tokio::sync::mpsc;
 
 use crate::{
@@ -97,7 +97,7 @@ impl Progress for Narrator {
                 }
             }
             Step::Pushed { commits, .. } => {
-                for (decision, commit) in commits {
+                for Landed { decision, commit, .. } in commits {
                     let id = styled(GREEN.bold(), short(commit.as_str()));
                     self.tell("committed", &format!("{id} on main {}", styled(DIM, format!("decision {decision}"))));
                 }
@@ -109,7 +109,11 @@ impl Progress for Narrator {
             Step::Failed { error, again_at, .. } => {
                 self.tell("failed", &styled(RED, format!("{error}; next try at {again_at}")));
             }
-            Step::Ignored { .. } | Step::Edited { .. } | Step::Served { .. } => {}
+            Step::Ignored { .. }
+            | Step::Taken { .. }
+            | Step::Edited { .. }
+            | Step::Tried { .. }
+            | Step::Served { .. } => {}
         }
     }
 }

@@ -22,11 +22,11 @@ use tagboat_promotion::Seal;
 use tagboat_repository::{
     Access, Address, CommitSettings, GitRepository, GitSettings, HttpSettings, Identity, Password, PushWith,
 };
-use tagboat_server::{ConfigRepositoryAddress, Repositories, normalised};
+use tagboat_server::{ConfigRepositoryAddress, Metrics, Repositories, normalised};
 use tagboat_settings::{CommitThrough, ConfigRepositoryFile, GithubAppFile, ServerFile};
 use tokio::{runtime::Handle, sync::Notify};
 
-use crate::{exit::Failure, secrets, system::SystemClock};
+use crate::{exit::Failure, secrets, system::SystemClock, wiring::metered};
 
 /// Installations are listed this often without a word from GitHub, and lost deliveries asked for.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(300);
@@ -52,6 +52,7 @@ pub(crate) struct AppWatch {
     repositories: Arc<Repositories>,
     bots: Arc<RwLock<BTreeSet<String>>>,
     changed: Arc<Notify>,
+    metrics: Arc<Metrics>,
     /// What is served because of it.
     served: BTreeMap<Name, FoundRepository>,
 }
@@ -63,6 +64,7 @@ pub(crate) struct Watched {
     pub(crate) repositories: Arc<Repositories>,
     pub(crate) bots: Arc<RwLock<BTreeSet<String>>>,
     pub(crate) changed: Arc<Notify>,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 /// The App with its key.
@@ -98,7 +100,7 @@ pub(crate) fn is_through_app(file: &ServerFile, repository: &ConfigRepositoryFil
 
 impl AppWatch {
     pub(crate) fn new(App { app, secret }: App, file: &ServerFile, watched: Watched) -> Option<Self> {
-        let Watched { engine, store, repositories, bots, changed } = watched;
+        let Watched { engine, store, repositories, bots, changed, metrics } = watched;
         Some(Self {
             app,
             settings: file.github_app.clone()?,
@@ -116,6 +118,7 @@ impl AppWatch {
             repositories,
             bots,
             changed,
+            metrics,
             served: BTreeMap::new(),
         })
     }
@@ -250,7 +253,7 @@ impl AppWatch {
             true => WithoutFile::IsProposed,
             false => WithoutFile::IsLeft,
         };
-        let forge: Arc<dyn Forge> = forge;
+        let forge: Arc<dyn Forge> = metered::forge(forge, &self.metrics);
         let config = ConfigRepository {
             forge: Some(forge),
             without_file,

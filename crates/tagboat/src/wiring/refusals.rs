@@ -5,7 +5,7 @@
 use tagboat_settings::{CredentialsFile, ProxyFile, SecretSource, ServerFile};
 
 use super::{access, issuers, receivers, registries, repositories};
-use crate::{exit::Failure, secrets};
+use crate::{exit::Failure, secrets, telemetry};
 
 /// All that stands in the way, in the words of `serve`.
 pub(crate) fn refusals(file: &ServerFile) -> Vec<String> {
@@ -41,6 +41,7 @@ pub(crate) fn refusals(file: &ServerFile) -> Vec<String> {
         all.extend(token.and_then(|source| secrets::read(&whose, &source).err()));
     }
     all.extend(access(file).err());
+    all.extend(telemetry::check(file).err());
     if file.receivers.iter().any(|receiver| receiver.identity.is_some()) {
         all.extend(issuers::of_server(file).err());
     }

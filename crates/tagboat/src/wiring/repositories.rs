@@ -10,6 +10,7 @@ use tagboat_repository::{
     Access, Address, CommitSettings, GitRepository, GitSettings, HttpSettings, Identity, Password, PushWith, Signing,
     SshKey,
 };
+use tagboat_server::Metrics;
 use tagboat_settings::{
     AuthorFile, ConfigRepositoryFile, CredentialsFile, ForgeFile, PushProgram, SecretSource, ServerFile, SigningFile,
 };
@@ -17,13 +18,13 @@ use tagboat_settings::{
 use crate::{
     exit::Failure,
     secrets,
-    wiring::{forges, github_app::is_through_app, http},
+    wiring::{forges, github_app::is_through_app, http, metered},
 };
 
 type Repositories = BTreeMap<(TenantName, RepositoryName), ConfigRepository>;
 
 /// The config repositories as the server reaches them.
-pub(super) async fn of_server(file: &ServerFile) -> Result<Repositories, Failure> {
+pub(super) async fn of_server(file: &ServerFile, metrics: &Arc<Metrics>) -> Result<Repositories, Failure> {
     let mut repositories = Repositories::new();
     // What is reached through the App is served once GitHub has said so.
     for repository in file.repositories.iter().filter(|repository| !is_through_app(file, repository)) {
@@ -37,7 +38,7 @@ pub(super) async fn of_server(file: &ServerFile) -> Result<Repositories, Failure
         // A key that cannot be used shows now, and not with the first commit.
         port.check_signing().await.map_err(|error| Failure::failed("`signing`", &error))?;
         let config = ConfigRepository {
-            forge: forges::of_repository(repository)?,
+            forge: forges::of_repository(repository)?.map(|forge| metered::forge(forge, metrics)),
             push_options: repository.push_options.clone(),
             seal: seal(repository)?,
             ..ConfigRepository::new(Arc::new(port), repository.branch.clone(), committer)

@@ -11,7 +11,7 @@ use tagboat_model::{
 };
 use tagboat_ports::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
-    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, ToRecord, Work,
+    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, Tally, ToRecord, Work,
 };
 
 use super::{
@@ -24,21 +24,21 @@ use super::{
 
 #[derive(Debug, Default)]
 pub(super) struct Branch {
-    dirty: i64,
+    pub(super) dirty: i64,
     pub(super) served: i64,
-    first_dirty: Timestamp,
+    pub(super) first_dirty: Timestamp,
     last_dirty: Timestamp,
     pub(super) urgent: bool,
-    attempts: u32,
+    pub(super) attempts: u32,
     not_before: Timestamp,
     failed: i64,
-    lease_until: Timestamp,
+    pub(super) lease_until: Timestamp,
     leased_at: Timestamp,
     parked_at: Option<Timestamp>,
     fence: i64,
     head: Option<CommitId>,
     swept_at: Option<Timestamp>,
-    served_at: Option<Timestamp>,
+    pub(super) served_at: Option<Timestamp>,
     problem: Option<String>,
     wake_at: Option<Timestamp>,
     /// As `wake_at`, but for no image. It stays until that is served.
@@ -85,7 +85,7 @@ impl Branch {
     }
 
     /// Since when it is left alone; newer work takes it up again.
-    fn parked(&self) -> Option<Timestamp> {
+    pub(super) fn parked(&self) -> Option<Timestamp> {
         self.parked_at.filter(|_| self.dirty == self.failed)
     }
 
@@ -382,10 +382,6 @@ impl Store for MemoryStore {
         std::future::pending::<()>().await;
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        Ok(())
-    }
-
     async fn deliveries(&self, receiver: Option<&ReceiverName>, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
         Ok(self.tables.lock().unwrap().newest_deliveries(receiver, limit as usize))
     }
@@ -446,5 +442,13 @@ impl Store for MemoryStore {
             },
         };
         Ok(tables.branches.iter().map(state).collect())
+    }
+
+    async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError> {
+        Ok(self.tables.lock().unwrap().tally(now))
+    }
+
+    async fn probe(&self) -> Result<(), StoreError> {
+        Ok(())
     }
 }

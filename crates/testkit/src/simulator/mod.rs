@@ -11,6 +11,7 @@ mod memory_files;
 mod memory_history;
 mod memory_store;
 mod memory_tags;
+mod memory_tally;
 mod outside;
 mod world;
 

@@ -52,6 +52,14 @@ impl Api {
         self.send(self.http.get(format!("{}{path}", self.server))).await
     }
 
+    /// Why senders are told to come again, if they are. An older server does not say.
+    pub(in crate::commands) async fn trouble(&self) -> Option<String> {
+        let answer = exchange(self.http.get(format!("{}/readyz", self.server))).await.ok()?;
+        let told: Value = serde_json::from_slice(&answer.body).ok()?;
+        let detail = told["detail"].as_str().filter(|_| told["ready"] == false)?;
+        Some(detail.to_owned())
+    }
+
     /// Say something. What may have been heard is not said again.
     pub(in crate::commands) async fn post<T: DeserializeOwned>(
         &self,

@@ -84,7 +84,12 @@ pub(crate) async fn run(arguments: &Status) -> Result<Code, Failure> {
     let (board, whole): (Board, Value) = api.get(&path).await?;
     match arguments.reach.output {
         Output::Json => output::line(whole.to_string()),
-        Output::Text => in_words(&board, SystemClock.now()).iter().for_each(output::line),
+        Output::Text => {
+            if let Some(detail) = api.trouble().await {
+                output::line(styled(RED, format!("deliveries are not stored: {}", safe(&detail))));
+            }
+            in_words(&board, SystemClock.now()).iter().for_each(output::line);
+        }
     }
     Ok(if board.environments.is_empty() { Code::Nothing } else { Code::Ok })
 }
