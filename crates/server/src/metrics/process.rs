@@ -25,7 +25,7 @@ impl Usage {
     }
 }
 
-/// `VmRSS:	   12345 kB`
+/// `VmRSS: 12345 kB`
 fn memory(status: &str) -> Option<u64> {
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)
