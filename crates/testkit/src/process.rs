@@ -40,15 +40,39 @@ impl Process {
     /// # Panics
     /// When it does not end within ten seconds.
     pub fn terminate(&mut self) -> std::process::ExitStatus {
-        Command::new("kill").arg("-TERM").arg(self.id().to_string()).status().unwrap();
-        let until = Instant::now() + Duration::from_secs(10);
+        self.signal("TERM");
+        self.wait_until_ended(Duration::from_secs(10))
+    }
+
+    /// Send it a signal, by its name without `SIG`.
+    ///
+    /// # Panics
+    /// When there is no such signal.
+    pub fn signal(&self, name: &str) {
+        Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status().unwrap();
+    }
+
+    /// How it ended, if it did.
+    ///
+    /// # Panics
+    /// When the system does not say.
+    pub fn ended(&mut self) -> Option<std::process::ExitStatus> {
+        self.0.try_wait().unwrap()
+    }
+
+    /// Wait until it has ended by itself or by a signal.
+    ///
+    /// # Panics
+    /// When it takes longer than this.
+    pub fn wait_until_ended(&mut self, longest: Duration) -> std::process::ExitStatus {
+        let until = Instant::now() + longest;
         while Instant::now() < until {
-            if let Some(status) = self.0.try_wait().unwrap() {
+            if let Some(status) = self.ended() {
                 return status;
             }
             std::thread::sleep(Duration::from_millis(20));
         }
-        panic!("the process did not end within ten seconds of SIGTERM");
+        panic!("the process did not end within {longest:?}");
     }
 
     /// Stop it without warning.

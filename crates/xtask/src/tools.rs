@@ -8,7 +8,7 @@ use std::{
 use crate::run;
 
 /// Program, package, what it is for.
-const TOOLS: [(&str, &str, &str); 10] = [
+const TOOLS: [(&str, &str, &str); 11] = [
     ("git", "git", "config repositories"),
     ("docker-registry", "docker-registry", "a registry with its own notifications"),
     ("sshd", "openssh-server", "config repositories over ssh"),
@@ -19,6 +19,7 @@ const TOOLS: [(&str, &str, &str); 10] = [
     ("kubectl", "kubernetes-client", "rendering kustomizations"),
     ("curl", "curl", "the script for CI without the binary"),
     ("openssl", "openssl", "the script for CI without the binary"),
+    ("pg_ctlcluster", "postgresql", "the other database"),
 ];
 
 /// Make sure that everything is there.
