@@ -49,6 +49,8 @@ pub(crate) async fn measure(setup: &Setup, database: &Database, figures: &mut Fi
     let mut sent = Sent { place: &place, process, acknowledged: HashSet::new() };
     // Whoever is first makes connections.
     sent.load("first", 500, 2, CONNECTIONS).await;
+    let unknown = sent.load_of_others("others", RATE, SHORT).await;
+    show(database, &format!("F6: {RATE} a second, of images that no branch has"), &unknown, figures);
     let sustained = sent.load("sustained", RATE, setup.rounds, CONNECTIONS).await;
     show(database, &format!("F6: {RATE} a second"), &sustained, figures);
     figures.number(&name("sustained / naive"), sustained.rate() / naive, "");
@@ -79,8 +81,18 @@ pub(crate) async fn measure(setup: &Setup, database: &Database, figures: &mut Fi
 impl Sent<'_> {
     /// So many a second for so many seconds. What is announced is there already.
     async fn load(&mut self, name: &str, rate: u32, seconds: u32, connections: usize) -> Outcome {
+        self.load_of(name, 0, rate, seconds, connections).await
+    }
+
+    /// Likewise, and no work follows from it.
+    async fn load_of_others(&mut self, name: &str, rate: u32, seconds: u32) -> Outcome {
+        self.load_of(name, LAYOUT.images, rate, seconds, CONNECTIONS).await
+    }
+
+    /// Of images from this one on.
+    async fn load_of(&mut self, name: &str, first: usize, rate: u32, seconds: u32, connections: usize) -> Outcome {
         let count = usize::try_from(rate * seconds).unwrap();
-        let all = (0..count).map(|index| (index % LAYOUT.images, OLD.to_owned()));
+        let all = (0..count).map(|index| (first + index % LAYOUT.images, OLD.to_owned()));
         let load = self.place.load(name, all);
         let outcome = load.send(Some(rate), connections, self.process).await;
         self.acknowledged.extend(outcome.acknowledged.iter().cloned());
@@ -105,7 +117,7 @@ fn show(database: &Database, name: &str, outcome: &Outcome, figures: &mut Figure
 
 /// Counting costs those who are counted a little, so it has a load of its own.
 async fn count_fsyncs(sent: &mut Sent<'_>, name: &str, figures: &mut Figures) {
-    let process = sent.process;
+    let Some(process) = sent.place.database().who_syncs(sent.process) else { return };
     let counting = disk::fsyncs(process, Duration::from_secs(u64::from(SHORT - 2)));
     let (fsyncs, _) = tokio::join!(counting, sent.load("fsyncs", RATE, SHORT, CONNECTIONS));
     match fsyncs {

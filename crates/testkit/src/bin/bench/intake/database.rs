@@ -1,6 +1,18 @@
 //! The databases that the server is measured with.
 
-use std::{collections::HashSet, path::Path, process::Command};
+use std::{
+    collections::HashSet,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use tagboat_testkit::Postgres;
+
+use crate::say;
 
 /// Keys of deliveries, a line each.
 const KEYS: &str = "SELECT delivery_key FROM delivery";
@@ -26,30 +38,58 @@ while time.monotonic() - begun < float(sys.argv[2]):
 print(count / (time.monotonic() - begun))
 ";
 
+/// The same in PostgreSQL. `EXTERNAL` is stored as it is: a body is not to become smaller by being compressed.
+const NAIVE_POSTGRES: &str = "\
+DO $$ DECLARE begun timestamptz := clock_timestamp(); BEGIN
+  CREATE TABLE naive (delivery_key bigserial PRIMARY KEY, body bytea NOT NULL);
+  ALTER TABLE naive ALTER COLUMN body SET STORAGE EXTERNAL;
+  COMMIT;
+  WHILE clock_timestamp() < begun + interval 'SECONDS seconds' LOOP
+    INSERT INTO naive (body) VALUES (decode(repeat(md5(random()::text), 512), 'hex'));
+    COMMIT;
+  END LOOP;
+END $$";
+
 /// A database of a server.
 #[derive(Clone)]
 pub(crate) enum Database {
     /// A file in the folder of the server.
-    Sqlite(String),
+    Sqlite(PathBuf),
+    /// A database of this name.
+    Postgres(Arc<Postgres>, String),
 }
 
 impl Database {
-    /// Those that the binary can use here.
-    pub(crate) fn all() -> Vec<Self> {
-        vec![Self::Sqlite(String::new())]
+    /// Those that the binary can use.
+    pub(crate) fn all(binary: &Path) -> Vec<Self> {
+        let mut all = vec![Self::Sqlite(PathBuf::new())];
+        if can_use_postgres(binary) {
+            all.push(Self::Postgres(Arc::new(Postgres::start()), "postgres".to_owned()));
+        } else {
+            say("PostgreSQL: not measured, this binary does not take its address");
+        }
+        all
     }
 
     /// An empty one for a server in this folder.
     pub(crate) fn fresh(&self, folder: &Path) -> Self {
+        static MADE: AtomicUsize = AtomicUsize::new(0);
         match self {
-            Self::Sqlite(_) => Self::Sqlite(folder.join("data/tagboat.db").display().to_string()),
+            Self::Sqlite(_) => Self::Sqlite(folder.join("data/tagboat.db")),
+            Self::Postgres(cluster, _) => {
+                let name = format!("bench_{}", MADE.fetch_add(1, Ordering::Relaxed));
+                cluster.make_database(&name);
+                Self::Postgres(Arc::clone(cluster), name)
+            }
         }
     }
 
-    /// Its URL, unless it is the one that a server has by default.
-    pub(crate) fn url(&self) -> Option<&str> {
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
         match self {
-            Self::Sqlite(_) => None,
+            Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            // That of the cluster is of the database `postgres`.
+            Self::Postgres(cluster, name) => format!("{}{name}", cluster.url().trim_end_matches("postgres")),
         }
     }
 
@@ -57,14 +97,22 @@ impl Database {
     pub(crate) fn figure(&self, what: &str) -> String {
         match self {
             Self::Sqlite(_) => format!("{what}, SQLite"),
+            Self::Postgres(..) => format!("{what}, PostgreSQL"),
         }
+    }
+
+    /// The process whose fsyncs make deliveries durable, when it is the server itself.
+    pub(crate) fn who_syncs(&self, server: u32) -> Option<u32> {
+        matches!(self, Self::Sqlite(_)).then_some(server)
     }
 
     /// The key of every delivery that is stored.
     pub(crate) fn deliveries(&self) -> HashSet<String> {
-        match self {
-            Self::Sqlite(path) => python(&[SQLITE, path, KEYS]).lines().map(str::to_owned).collect(),
-        }
+        let keys = match self {
+            Self::Sqlite(path) => python(&[SQLITE, &path.display().to_string(), KEYS]),
+            Self::Postgres(cluster, name) => cluster.query(name, KEYS),
+        };
+        keys.lines().map(str::to_owned).collect()
     }
 
     /// Commits a second of whoever has a transaction for each event.
@@ -74,8 +122,24 @@ impl Database {
                 let path = folder.join("naive.db").display().to_string();
                 python(&[NAIVE, &path, &seconds.to_string()]).trim().parse().unwrap()
             }
+            Self::Postgres(cluster, _) => {
+                let Self::Postgres(_, name) = self.fresh(folder) else { return f64::NAN };
+                cluster.query(&name, &NAIVE_POSTGRES.replace("SECONDS", &seconds.to_string()));
+                let count = cluster.query(&name, "SELECT count(*) FROM naive");
+                count.parse::<f64>().unwrap() / f64::from(seconds)
+            }
         }
     }
+}
+
+/// A server file with such an address is invalid input to a binary that does not know it; to others nobody listens there.
+fn can_use_postgres(binary: &Path) -> bool {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tagboat.yaml");
+    std::fs::write(&file, "listen: 127.0.0.1:1\ndatabase: \"postgres://tagboat@127.0.0.1:1/tagboat\"\n").unwrap();
+    let mut command = Command::new(binary);
+    let output = command.current_dir(folder.path()).args(["deliveries", "--config"]).arg(&file).output().unwrap();
+    output.status.code() != Some(2)
 }
 
 fn python(arguments: &[&str]) -> String {

@@ -45,7 +45,7 @@ impl Parts {
 pub(crate) async fn run(setup: &Setup, parts: Parts) {
     say(&format!("loads of {} s, bodies of 8 KB signed each, settle as by default, the log at `info`", setup.rounds));
     let mut figures = Figures::default();
-    for database in Database::all() {
+    for database in Database::all(&setup.binary) {
         for part in &parts.0 {
             match part {
                 Part::Acknowledge => acknowledge::measure(setup, &database, &mut figures).await,

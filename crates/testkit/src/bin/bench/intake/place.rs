@@ -135,8 +135,9 @@ impl Place {
         std::fs::write(self.folder.path().join("tagboat.yaml"), self.settings()).unwrap();
         let mut command = Command::new(&self.binary);
         command.current_dir(self.folder.path()).args(["serve", "--config", "tagboat.yaml"]);
-        // As operators have it: the log tells of every delivery.
-        command.env("TAGBOAT_LOG", "info").env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
+        // As operators have it, who is told of every delivery, unless somebody looks where the time goes.
+        let log = std::env::var("TAGBOAT_LOG").unwrap_or_else(|_| "info".to_owned());
+        command.env("TAGBOAT_LOG", log).env("NO_PROXY", "127.0.0.1").env("no_proxy", "127.0.0.1");
         let begun = Instant::now();
         let process = Process::start(&mut command, Some(&self.log_file()));
         let id = process.id();
@@ -161,10 +162,10 @@ impl Place {
             format!("  - {{ name: config-{number:02}, url: \"{url}\" }}\n")
         };
         let repositories: String = (0..self.layout.repositories).map(repository).collect();
-        let database = self.database.url().map_or_else(String::new, |url| format!("database: \"{url}\"\n"));
+        let database = self.database.url();
         // Limits of a registry and of senders of one's own are one's own; what settles does so as long as by default.
         format!(
-            "listen: 127.0.0.1:{port}\n{database}sweep: {{ interval: 1h }}\nrepositories:\n{repositories}\
+            "listen: 127.0.0.1:{port}\ndatabase: \"{database}\"\nsweep: {{ interval: 1h }}\nrepositories:\n{repositories}\
              registries:\n  - {{ host: \"{host}\", requestsPerSecond: 1000000, requestsAtOnce: 64 }}\n\
              receivers:\n  - name: ci\n    kind: generic\n    images: [\"{host}/acme/*\"]\n    secretFiles: [ci-secret]\n\
              \x20   requestsPerSecond: 100000\n"
