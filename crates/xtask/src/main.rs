@@ -34,16 +34,18 @@ enum Task {
     /// Measure, beside what a user would do without Tagboat.
     Bench {
         /// What: `git`, from a new tag to the moved ref of config repositories of 100 to 50,000 files, beside scripts and
-        /// the server alone; `policy`, choosing among 100,000 tags; `pull-request`, from one new tag and from 1,000 to the
+        /// the server alone; `intake`, acknowledging deliveries under load, bursts, memory and a start with much to do, or one of its
+        /// parts: `intake-acknowledge`, `intake-bursts`, `intake-memory`, `intake-restart`; `policy`, choosing among 100,000 tags; `pull-request`, from one new tag and from 1,000 to the
         /// pull request; `push-to-ref`, from the end of an image push to the new ref; `references`, finding all of them in a
         /// work tree; `sweep`, listing the tags of 1,000 repositories of one registry.
         name: String,
-        /// How often. Default: 20 times, `git` 10 times, `pull-request` 7 times, `references` and `sweep` 5 times.
+        /// How often. Default: 20 times, `git` 10 times, `pull-request` 7 times, `references` and `sweep` 5 times. For `intake`
+        /// for how many seconds deliveries are sent (20).
         #[arg(long)]
         rounds: Option<u32>,
         /// How many files the config repository has: further ones for `push-to-ref` (1,000) and `git` (100, 1,000, 10,000,
-        /// then 50,000), all for `references` (10,000, then 50,000). For `pull-request` how many images there are, each with
-        /// a file (1,000).
+        /// then 50,000), all for `references` (10,000, then 50,000). For `pull-request` and the bursts of `intake` how many images there
+        /// are, each with a file (1,000).
         #[arg(long)]
         files: Option<u32>,
         /// How the figures are written; `json` is one object a line.

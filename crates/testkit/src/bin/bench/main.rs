@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, reason = "a bench that cannot be set up has nothing to say")]
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "it talks to the developer")]
 
+mod figures;
 mod git;
+mod intake;
 mod policy;
 mod pull_request;
 mod push_to_ref;
@@ -22,8 +24,9 @@ static JSON: OnceLock<String> = OnceLock::new();
 struct Setup {
     /// The binary of Tagboat.
     binary: PathBuf,
+    /// For `intake` the seconds of a load.
     rounds: u32,
-    /// Further files in the config repository; for `pull-request` the images, each with a file.
+    /// Further files in the config repository; for `pull-request` and `intake` the images, each with a file.
     files: usize,
 }
 
@@ -40,6 +43,10 @@ async fn main() -> ExitCode {
     }
     match name.as_str() {
         "git" => git::run(&setup).await,
+        name if name.starts_with("intake") => {
+            let Some(parts) = intake::Parts::named(name) else { return usage() };
+            intake::run(&setup, parts).await;
+        }
         "policy" => policy::run(&setup),
         "pull-request" => pull_request::run(&setup).await,
         "push-to-ref" => push_to_ref::run(&setup).await,
@@ -51,7 +58,9 @@ async fn main() -> ExitCode {
 }
 
 fn usage() -> ExitCode {
-    eprintln!("usage: bench git|policy|pull-request|push-to-ref|references|sweep TAGBOAT ROUNDS FILES text|json");
+    eprintln!(
+        "usage: bench git|intake|policy|pull-request|push-to-ref|references|sweep TAGBOAT ROUNDS FILES text|json"
+    );
     ExitCode::from(2)
 }
 

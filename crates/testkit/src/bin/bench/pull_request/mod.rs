@@ -5,18 +5,19 @@
 //! The GitHub is the testkit's. It runs programs of Git and holds every request and answer against GitHub's descriptions,
 //! and the time that it takes is part of all times here, Tagboat's and the script's.
 
-mod figures;
 mod place;
 mod script;
 
 use std::time::{Duration, Instant};
 
-use figures::Figures;
 use place::{NEW, OLD, Place, REPOSITORY, image};
 use script::Script;
 
-use crate::{Setup, mebibytes, peak_mebibytes, say};
+use crate::{Setup, figures::Figures, mebibytes, peak_mebibytes, say};
 
+/// What Renovate 44 needed for the same on a machine of this class, as was recorded when these targets were set. It is not
+/// run here. Milliseconds.
+const RECORDED: [(&str, [f64; 2]); 2] = [("F4", [7000.0, 8000.0]), ("F5", [112_000.0, 112_000.0])];
 /// Starts of the server in the second part, each in a world of its own.
 const MOST_STARTS: u32 = 3;
 /// Of a server that stays, so that none falls into a measurement.
@@ -43,7 +44,7 @@ pub(crate) async fn run(setup: &Setup) {
     figures.target("F4", F4_TIME, "ms", 1000.0);
     figures.target("F4", F4_REGISTRY, "requests", 4.0);
     figures.target("F5", F5_TIME, "ms", 3000.0);
-    figures.finish();
+    figures.finish(&RECORDED);
 }
 
 /// F4. Other images in each round, and the pull requests stay open.

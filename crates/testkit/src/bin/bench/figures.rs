@@ -1,14 +1,11 @@
-//! What was found, and whether it is what is to be reached. A target holds for the slowest round, not for the median.
+//! What was found, and whether it is what is to be reached. Of what was measured in rounds a target holds for the slowest, not
+//! for the median.
 
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use crate::{JSON, figure, say, show};
-
-/// What Renovate 44 needed for the same on a machine of this class, as was recorded when these targets were set. It is not
-/// run here. Milliseconds.
-const RECORDED: [(&str, [f64; 2]); 2] = [("F4", [7000.0, 8000.0]), ("F5", [112_000.0, 112_000.0])];
 
 /// Every figure by its name.
 #[derive(Default)]
@@ -19,16 +16,34 @@ pub(crate) struct Figures {
 
 struct Target {
     figure: &'static str,
-    what: &'static str,
+    what: String,
     unit: &'static str,
     measured: f64,
-    most: f64,
+    bound: Bound,
+}
+
+enum Bound {
+    AtMost(f64),
+    AtLeast(f64),
 }
 
 impl Target {
     /// What was not measured is not reached.
     fn is_met(&self) -> bool {
-        self.measured <= self.most
+        match self.bound {
+            Bound::AtMost(most) => self.measured <= most,
+            Bound::AtLeast(least) => self.measured >= least,
+        }
+    }
+
+    fn verdict(&self) -> String {
+        let Self { what, unit, measured, .. } = self;
+        let (word, bound) = match self.bound {
+            Bound::AtMost(most) => ("at most", most),
+            Bound::AtLeast(least) => ("at least", least),
+        };
+        let verdict = if self.is_met() { "yes" } else { "no" };
+        format!("{what}: {measured:.1} {unit}, to reach {word} {bound:.1}: {verdict}")
     }
 }
 
@@ -70,32 +85,47 @@ impl Figures {
     }
 
     /// What is to be reached by the slowest round.
-    pub(crate) fn target(&mut self, figure: &'static str, what: &'static str, unit: &'static str, most: f64) {
-        let measured = self.value(&most_of(what));
-        self.targets.push(Target { figure, what, unit, measured, most });
+    pub(crate) fn target(&mut self, figure: &'static str, what: &str, unit: &'static str, most: f64) {
+        self.at_most(figure, &most_of(what), unit, most);
+    }
+
+    /// What a figure may be at most.
+    pub(crate) fn at_most(&mut self, figure: &'static str, what: &str, unit: &'static str, most: f64) {
+        self.bound(figure, what, unit, Bound::AtMost(most));
+    }
+
+    /// What a figure has to be at least.
+    pub(crate) fn at_least(&mut self, figure: &'static str, what: &str, unit: &'static str, least: f64) {
+        self.bound(figure, what, unit, Bound::AtLeast(least));
+    }
+
+    fn bound(&mut self, figure: &'static str, what: &str, unit: &'static str, bound: Bound) {
+        self.targets.push(Target { figure, what: what.to_owned(), unit, measured: self.value(what), bound });
     }
 
     fn value(&self, name: &str) -> f64 {
         self.values.get(name).and_then(Value::as_f64).unwrap_or(f64::NAN)
     }
 
-    /// The verdict.
-    pub(crate) fn finish(self) {
-        for (figure, [least, most]) in RECORDED {
+    /// The verdict. `recorded` is what others needed for a figure, least and most in milliseconds, when these targets were
+    /// set: on a machine of this class, not here.
+    pub(crate) fn finish(self, recorded: &[(&str, [f64; 2])]) {
+        for (figure, [least, most]) in recorded {
             say(&format!("{figure}: Renovate 44 elsewhere, as recorded and not run here: {least:.0} .. {most:.0} ms"));
         }
-        for Target { what, unit, measured, most, .. } in &self.targets {
-            let verdict = if measured <= most { "yes" } else { "no" };
-            say(&format!("{what}, most: {measured:.1} {unit}, to reach {most:.1}: {verdict}"));
+        for target in &self.targets {
+            say(&target.verdict());
         }
         let Some(bench) = JSON.get() else { return };
         let mut line = json!({
             "bench": bench, "figures": self.values, "recordedElsewhere": {},
             "met": self.targets.iter().all(Target::is_met),
         });
-        for (figure, milliseconds) in RECORDED {
-            let met = self.targets.iter().filter(|target| target.figure == figure).all(Target::is_met);
+        for Target { figure, .. } in &self.targets {
+            let met = self.targets.iter().filter(|target| target.figure == *figure).all(Target::is_met);
             line["metBy"][figure] = json!(met);
+        }
+        for (figure, milliseconds) in recorded {
             line["recordedElsewhere"][format!("{figure}: Renovate 44, ms")] = json!(milliseconds);
         }
         println!("{line}");
