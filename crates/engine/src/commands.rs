@@ -83,6 +83,10 @@ impl Engine {
                 commanded.answers.push((record, answer));
                 continue;
             }
+            // Whoever stood still for a while may have read it before others did it; what was wished since is not to be undone.
+            if self.ports.store.command(&record.id).await?.is_some_and(|known| known.answer.is_some()) {
+                continue;
+            }
             let decisions = self.latest_decisions(&work.key).await?;
             let seen = without_later(&situation, &record, open.get(place + 1..).unwrap_or_default());
             let effects = self.effects(&record, ground, &seen, &decisions).await;
@@ -350,7 +354,7 @@ pub(crate) fn whoever_may_write() -> Commander {
 
 #[cfg(test)]
 mod tests {
-    use tagboat_model::Timestamp;
+    use tagboat_model::{Person, Target, Timestamp, Until, Wish};
 
     use super::*;
 
@@ -364,11 +368,12 @@ mod tests {
 
     #[test]
     fn a_release_that_is_done_again_leaves_what_was_wished_after_it() {
-        let command = |text: &str, at: i64| CommandRecord {
+        let prod: EnvironmentName = "prod".parse().unwrap();
+        let record = |command: Command, at: i64| CommandRecord {
             id: format!("command-{at}").parse().unwrap(),
             tenant: "default".parse().unwrap(),
             repository: "config".parse().unwrap(),
-            command: tagboat_promotion::command::parse(text, Timestamp(at)).remove(0).unwrap(),
+            command,
             by: Commander::Operator { name: "ops".to_owned() },
             origin: CommandOrigin::Api,
             given_at: Timestamp(at),
@@ -376,16 +381,19 @@ mod tests {
         };
         let hold = |at: i64| Hold {
             id: format!("h-{at}").parse().unwrap(),
-            environment: Some("prod".parse().unwrap()),
+            environment: Some(prod.clone()),
             entry: None,
-            wish: tagboat_model::Wish::Freeze,
-            by: tagboat_model::Person::operator("ops"),
+            wish: Wish::Freeze,
+            by: Person::operator("ops"),
             why: None,
             since: Timestamp(at),
-            until: tagboat_model::Until::Released,
+            until: Until::Released,
         };
         let situation = Situation { holds: vec![hold(1), hold(3)], ..Situation::default() };
-        let (release, freeze) = (command("/tagboat release prod", 2), command("/tagboat freeze prod", 3));
+        let target = Target { environment: Some(prod.clone()), entry: None };
+        let release = record(Command::Release { target, id: None }, 2);
+        let freeze = Command::Freeze { environment: Some(prod.clone()), until: Until::Released, why: None };
+        let freeze = record(freeze, 3);
         let seen = without_later(&situation, &release, std::slice::from_ref(&freeze));
         assert_eq!(seen.holds, [hold(1)]);
         assert_eq!(without_later(&situation, &freeze, &[release]).holds.len(), 2, "only what is released");
