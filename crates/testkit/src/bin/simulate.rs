@@ -7,7 +7,8 @@ use std::{process::ExitCode, time::Instant};
 
 use tagboat_testkit::simulator::{Broken, Bug, Report, Settings, run, shrink};
 
-const USAGE: &str = "usage: simulate [--seeds N] [--from S] [--storm POLLS] [--faults all|none|NAME,…] [--bug NAME] [--trace] [--bugs]";
+const USAGE: &str =
+    "usage: simulate [--seeds N] [--from S] [--storm POLLS] [--faults all|none|NAME,…] [--bug NAME] [--trace] [--bugs]";
 /// Lines of a trace that are printed.
 const LAST_LINES: usize = 80;
 

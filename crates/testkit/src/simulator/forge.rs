@@ -50,6 +50,15 @@ pub(super) fn mallory() -> Account {
     Account { id: 3, login: "mallory".to_owned(), is_bot: false }
 }
 
+impl Pull {
+    /// Whether a listing can still show it as over, with this on its branch.
+    pub(super) fn is_seen_over(&self, head: &CommitId, now: i64) -> bool {
+        let ends = self.versions.iter().skip(1).map(|(since, _)| *since).chain([i64::MAX]);
+        let mut seen = self.versions.iter().zip(ends).filter(|(_, end)| *end >= now - 2 * LONGEST_LAG);
+        seen.any(|((_, pull), _)| pull.state != PullState::Open && pull.head_commit == *head)
+    }
+}
+
 impl ForgeServer {
     pub(super) fn pull(&self, number: u64) -> Option<&Pull> {
         self.pulls.iter().find(|pull| pull.now.number == number)
@@ -97,7 +106,8 @@ impl ForgeServer {
 
     pub(super) fn comment(&mut self, number: u64, by: Account, body: String, at: (i64, Timestamp)) {
         self.comments += 1;
-        let comment = Comment { id: self.comments, by, body, created_at: Timestamp(at.1.0 / 1000 * 1000), edited: false };
+        let comment =
+            Comment { id: self.comments, by, body, created_at: Timestamp(at.1.0 / 1000 * 1000), edited: false };
         self.change(number, at, |pull| pull.comments.push(comment));
     }
 }
@@ -108,7 +118,7 @@ impl World {
     }
 
     /// Open a pull request, or say which one is open of this branch.
-    pub(super) fn open_pull(&self, new: &NewPullRequest) -> Result<u64, String> {
+    pub(super) fn open_pull(&self, replica: usize, new: &NewPullRequest) -> Result<u64, String> {
         let head_commit = self.git(ACME).head(&new.head).cloned();
         let base = self.git(ACME).head(&new.base).cloned();
         let Some(head_commit) = head_commit.filter(|_| base.is_some()) else {
@@ -148,7 +158,7 @@ impl World {
         });
         drop(forge);
         self.note(|| format!("#{number} is opened: {}", new.title));
-        self.check_opened(number);
+        self.check_opened(replica, number);
         Ok(number)
     }
 
@@ -169,7 +179,9 @@ impl World {
 
     /// Merge a pull request into its base; or why that cannot be.
     pub(super) fn merge_pull(&self, number: u64, by: By) -> Result<(), String> {
-        let Some(pull) = self.forge().pull(number).map(|pull| pull.now.clone()) else { return Err("there is none".into()) };
+        let Some(pull) = self.forge().pull(number).map(|pull| pull.now.clone()) else {
+            return Err("there is none".into());
+        };
         let mut git = self.git(ACME);
         let base = git.head(&main()).cloned().unwrap();
         let Some(files) = git.merge(&base, &pull.head_commit).filter(|_| pull.state == PullState::Open) else {
@@ -188,7 +200,9 @@ impl World {
         if by != By::People && !self.ledger().asked.contains(&number) {
             let is_ours = self.git(ACME).commits[&pull.head_commit].by == By::Tagboat;
             if !is_ours {
-                self.broke(Promise::PeoplesWorkIsTheirs, || format!("#{number} was merged for us with people's commits"));
+                self.broke(Promise::PeoplesWorkIsTheirs, || {
+                    format!("#{number} was merged for us with people's commits")
+                });
             }
         }
         Ok(())

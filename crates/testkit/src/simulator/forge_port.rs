@@ -19,7 +19,14 @@ use super::{
 
 fn error(detail: &str, retry_after: Option<Duration>) -> ForgeError {
     let (operation, repository) = ("ask".to_owned(), "config".to_owned());
-    ForgeError { operation, repository, detail: detail.to_owned(), kind: ForgeErrorKind::Temporary, retry_after, source: None }
+    ForgeError {
+        operation,
+        repository,
+        detail: detail.to_owned(),
+        kind: ForgeErrorKind::Temporary,
+        retry_after,
+        source: None,
+    }
 }
 
 impl Door {
@@ -47,7 +54,12 @@ impl Door {
 #[async_trait]
 impl Forge for Door {
     fn traits(&self) -> ForgeTraits {
-        ForgeTraits { kind: ForgeKind::Github, web: "https://forge.example/acme/config".to_owned(), drafts: true, sigil: '#' }
+        ForgeTraits {
+            kind: ForgeKind::Github,
+            web: "https://forge.example/acme/config".to_owned(),
+            drafts: true,
+            sigil: '#',
+        }
     }
 
     async fn bot(&self) -> Result<Account, ForgeError> {
@@ -76,7 +88,7 @@ impl Forge for Door {
 
     async fn open_pull_request(&self, new: &NewPullRequest) -> Result<PullRequest, ForgeError> {
         self.reach_forge("forge: open").await?;
-        let number = self.world.open_pull(new).map_err(|detail| error(&detail, None))?;
+        let number = self.world.open_pull(self.replica, new).map_err(|detail| error(&detail, None))?;
         let opened = self.world.forge().pull(number).map(|pull| pull.now.clone());
         self.forge_answers("forge: opened", opened.ok_or_else(|| error("it is gone", None))?).await
     }
@@ -124,7 +136,8 @@ impl Forge for Door {
     /// Now and then there is something to wait for.
     async fn set_auto_merge(&self, number: u64, merge: &Merge, wanted: bool) -> Result<AutoMerge, ForgeError> {
         self.reach_forge("forge: auto-merge").await?;
-        let is_there = |pull: &super::forge::Pull| pull.now.state == PullState::Open && pull.now.head_commit == merge.head;
+        let is_there =
+            |pull: &super::forge::Pull| pull.now.state == PullState::Open && pull.now.head_commit == merge.head;
         if wanted && (!self.world.forge().pull(number).is_some_and(is_there) || self.world.chance(2)) {
             return Ok(AutoMerge::MergeNow);
         }
@@ -212,7 +225,8 @@ impl Forge for Door {
         let git = self.world.git(ACME);
         let Some(commit) = head.and_then(|head| git.commits.get(&head)) else { return Ok(Vec::new()) };
         let before = commit.parents.first().map(|parent| &git.commits[parent].files);
-        let changed = commit.files.iter().filter(|(path, bytes)| before.and_then(|files| files.get(*path)) != Some(*bytes));
+        let changed =
+            commit.files.iter().filter(|(path, bytes)| before.and_then(|files| files.get(*path)) != Some(*bytes));
         Ok(changed.map(|(path, _)| path.clone()).collect())
     }
 

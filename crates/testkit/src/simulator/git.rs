@@ -60,7 +60,13 @@ impl Git {
         self.head(branch).map(|head| self.commits[head].files.clone()).unwrap_or_default()
     }
 
-    pub(super) fn commit(&mut self, parents: Vec<CommitId>, (message, time): (&str, Timestamp), files: Files, by: By) -> CommitId {
+    pub(super) fn commit(
+        &mut self,
+        parents: Vec<CommitId>,
+        (message, time): (&str, Timestamp),
+        files: Files,
+        by: By,
+    ) -> CommitId {
         let id = commit_id(&parents, message, time, &files);
         for bytes in files.values() {
             self.blobs.entry(blob_id(bytes)).or_insert_with(|| bytes.clone());
@@ -195,7 +201,8 @@ impl Git {
         for (path, new) in theirs {
             if base.get(path) != Some(new) {
                 let there = ours.get(path);
-                let bytes = if there == base.get(path) { new.clone() } else { merge_lines(base.get(path)?, there?, new)? };
+                let bytes =
+                    if there == base.get(path) { new.clone() } else { merge_lines(base.get(path)?, there?, new)? };
                 merged.insert(path.clone(), bytes);
             }
         }
@@ -223,7 +230,8 @@ impl Git {
 
 /// Each line as whichever side changed it has it; nothing where both did, or lines came or went on both.
 fn merge_lines(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
-    let lines = |bytes: &[u8]| -> Vec<Vec<u8>> { bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect() };
+    let lines =
+        |bytes: &[u8]| -> Vec<Vec<u8>> { bytes.split_inclusive(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect() };
     let (base, mut ours, mut theirs) = (lines(base), lines(ours), lines(theirs));
     // What one side put at the end goes to the end.
     let tails: Vec<Vec<u8>> =
@@ -242,7 +250,11 @@ fn merge_lines(base: &[u8], ours: &[u8], theirs: &[u8]) -> Option<Vec<u8>> {
 
 /// The decisions that a message's trailers name.
 pub(super) fn decisions_of(message: &str) -> Vec<DecisionId> {
-    message.lines().filter_map(|line| line.strip_prefix("Tagboat-Decision: ")).filter_map(|name| name.parse().ok()).collect()
+    message
+        .lines()
+        .filter_map(|line| line.strip_prefix("Tagboat-Decision: "))
+        .filter_map(|name| name.parse().ok())
+        .collect()
 }
 
 /// What a trailer of a message says.

@@ -22,12 +22,14 @@ pub(super) struct Ledger {
     pub(super) recorded: BTreeMap<DecisionId, i64>,
     /// Events that were found answered.
     pub(super) answered: BTreeSet<EventId>,
-    /// What people took back, and what they closed without merging.
+    /// What people took back, and what they closed without merging, with when.
     pub(super) taken_back: BTreeSet<Put>,
-    pub(super) closed: BTreeSet<Put>,
+    pub(super) closed: BTreeMap<Put, i64>,
     /// Freezes of environments that are under way, and those that were answered, with when.
     pub(super) freezing: BTreeMap<CommandId, String>,
     pub(super) frozen: BTreeMap<String, i64>,
+    /// What people released that is not answered yet: it may be done after what they say next, and undo that.
+    pub(super) releasing: BTreeSet<String>,
     /// Pull requests that people asked to have built anew or merged.
     pub(super) asked: BTreeSet<u64>,
     /// When a hold was released last.

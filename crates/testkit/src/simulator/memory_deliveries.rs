@@ -75,7 +75,11 @@ impl Tables {
 
     /// Whose a delivery is.
     pub(super) fn owner_of(&self, delivery: &DeliveryId) -> Option<&TenantName> {
-        self.deliveries.iter().map(|known| &known.record).find(|record| record.id == *delivery).map(|record| &record.tenant)
+        self.deliveries
+            .iter()
+            .map(|known| &known.record)
+            .find(|record| record.id == *delivery)
+            .map(|record| &record.tenant)
     }
 
     fn accept_event(&mut self, delivery: &DeliveryRecord, new: NewEvent) -> (EventId, usize) {

@@ -205,7 +205,9 @@ fn words(noted: &[NotedRan]) -> String {
     let word = |noted: &NotedRan| match noted {
         NotedRan::Runs(it) => format!("{} {} {}", it.environment, it.entry, it.ran.version.tag),
         NotedRan::Ends { environment, entry, .. } => format!("{environment} {entry} nothing"),
-        NotedRan::TakenBack { environment, entry, version } => format!("{environment} {entry} {} taken back", version.tag),
+        NotedRan::TakenBack { environment, entry, version } => {
+            format!("{environment} {entry} {} taken back", version.tag)
+        }
     };
     noted.iter().map(word).collect::<Vec<_>>().join(", ")
 }

@@ -212,7 +212,9 @@ fn come_to_rest(world: &World, replicas: &mut [Replica], report: &mut Report) {
         step(world, replicas, report);
     }
     if world.visible() != visible {
-        world.broke(Promise::StaysAtRest, || format!("commits, pull requests, comments went from {visible:?} to {:?}", world.visible()));
+        world.broke(Promise::StaysAtRest, || {
+            format!("commits, pull requests, comments went from {visible:?} to {:?}", world.visible())
+        });
     }
     let taken = world.ledger().leases - leases;
     if taken > MOST_AT_REST {

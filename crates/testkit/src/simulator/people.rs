@@ -28,7 +28,7 @@ impl World {
         if self.fault(Fault::PeopleReview, 30) {
             self.somebody_reviews();
         }
-        if self.fault(Fault::PeoplePush, 150) {
+        if self.fault(Fault::PeoplePush, 90) {
             self.somebody_pushes_to_a_branch_of_ours();
         }
         if self.fault(Fault::PeopleCommand, 80) {
@@ -94,7 +94,7 @@ impl World {
             return;
         }
         let Some(files) = with_value(&files, (environment, entry), back) else { return };
-        if !self.knows(Fault::HistoryShort) {
+        if !self.knows(Fault::HistoryShort) && self.ledger().releasing.is_empty() {
             self.ledger().taken_back.insert((environment.to_owned(), entry.to_owned(), now.clone()));
         }
         self.commit_to_main(ACME, &format!("Take back {entry} {now} in {environment} for {back}\n"), files);
@@ -105,7 +105,10 @@ impl World {
         let pulls: Vec<PullRequest> = {
             let forge = self.forge();
             let seen = forge.listed_at(seen_before).into_iter().map(|pull| pull.number);
-            seen.filter_map(|number| forge.pull(number)).map(|pull| pull.now.clone()).filter(|pull| wanted(pull)).collect()
+            seen.filter_map(|number| forge.pull(number))
+                .map(|pull| pull.now.clone())
+                .filter(|pull| wanted(pull))
+                .collect()
         };
         (!pulls.is_empty()).then(|| pulls[self.random(pulls.len())].clone())
     }
@@ -139,7 +142,7 @@ impl World {
             // Whoever merges it wants it.
             let mut ledger = self.ledger();
             ledger.taken_back.retain(|put| !puts.contains(put));
-            ledger.closed.retain(|put| !puts.contains(put));
+            ledger.closed.retain(|put, _| !puts.contains(put));
         }
     }
 
@@ -151,7 +154,10 @@ impl World {
             pull.armed = false;
         });
         self.note(|| format!("#{number} is closed by people"));
-        self.ledger().closed.extend(puts_of(&pull));
+        let mut ledger = self.ledger();
+        if ledger.releasing.is_empty() {
+            ledger.closed.extend(puts_of(&pull).into_iter().map(|put| (put, self.time())));
+        }
     }
 
     fn somebody_opens_again(&self) {
@@ -168,7 +174,7 @@ impl World {
             pull.closed_by_people = false;
         });
         let puts = puts_of(&pull);
-        self.ledger().closed.retain(|put| !puts.contains(put));
+        self.ledger().closed.retain(|put, _| !puts.contains(put));
         self.tell_of_change(ACME, RepositoryChange::PullRequest, Some(pull.number));
     }
 
@@ -195,7 +201,10 @@ impl World {
         self.note(|| format!("{} comments on #{}: /tagboat {word}", by.login, pull.number));
         if !is_stranger {
             match word {
-                "release" => self.ledger().release(),
+                "release" => {
+                    self.ledger().release();
+                    self.ledger().releasing.insert(pull.number.to_string());
+                }
                 "rebuild" => drop(self.ledger().asked.insert(pull.number)),
                 _ => {}
             }
@@ -216,6 +225,7 @@ impl World {
             }
             false => {
                 self.ledger().release();
+                self.ledger().releasing.insert(id.to_string());
                 Command::Release { target: Target { environment: Some(name), entry: None }, id: None }
             }
         };

@@ -46,7 +46,13 @@ impl Clock for Door {
 
 fn error(detail: &str) -> RepositoryError {
     let (operation, repository) = ("reach".to_owned(), "config".to_owned());
-    RepositoryError { operation, repository, detail: detail.to_owned(), kind: RepositoryErrorKind::Temporary, source: None }
+    RepositoryError {
+        operation,
+        repository,
+        detail: detail.to_owned(),
+        kind: RepositoryErrorKind::Temporary,
+        source: None,
+    }
 }
 
 impl Door {

@@ -1,7 +1,7 @@
 //! The promises about what the engine does to the world: commits, pull requests, comments. Checked as it happens.
 
 use tagboat_model::{BranchName, CommitId, Digest, PullState};
-use tagboat_ports::{BOT_BRANCHES, BranchChange, Push, PullRequestEdit};
+use tagboat_ports::{BOT_BRANCHES, BranchChange, PullRequestEdit, Push};
 use tagboat_promotion::{Bot, Seal, pull::Block};
 
 use super::{
@@ -64,7 +64,9 @@ impl World {
             return self.broke(Promise::PeoplesWorkIsTheirs, || format!("{branch} is not the bot's"));
         }
         if branch.as_str().starts_with("tagboat/dev") || branch.as_str().starts_with("tagboat/live") {
-            self.broke(Promise::NothingWithoutACause, || format!("{branch} was made, though its environment takes commits"));
+            self.broke(Promise::NothingWithoutACause, || {
+                format!("{branch} was made, though its environment takes commits")
+            });
         }
         if let Some(to) = to {
             let head = self.git(tenant).head(&main()).cloned().unwrap();
@@ -78,9 +80,15 @@ impl World {
                 [git.head(&main()), to].into_iter().flatten().flat_map(|head| git.ancestors(head)).collect();
             git.ancestors(from).into_iter().any(|id| git.commits[&id].by == By::People && !kept.contains(&id))
         };
-        let is_asked = self.ledger().asked.iter().any(|number| {
-            self.forge().pull(*number).is_some_and(|pull| pull.now.head == *branch)
-        });
+        let is_asked = {
+            let (ledger, forge) = (self.ledger(), self.forge());
+            // What a pull request that is over had is kept there.
+            forge
+                .pulls
+                .iter()
+                .filter(|pull| pull.now.head == *branch)
+                .any(|pull| pull.is_seen_over(from, self.time()) || ledger.asked.contains(&pull.now.number))
+        };
         if lost && !is_asked {
             let change = push.updates.iter().find(|update| update.branch == *branch).map(|update| &update.change);
             let seen = match change {
@@ -89,7 +97,9 @@ impl World {
                 _ => false,
             };
             let seen = if seen { "it had seen them" } else { "it had not seen them" };
-            self.broke(Promise::PeoplesWorkIsTheirs, || format!("people's commits on {branch} were thrown away; {seen}"));
+            self.broke(Promise::PeoplesWorkIsTheirs, || {
+                format!("people's commits on {branch} were thrown away; {seen}")
+            });
         }
     }
 
@@ -116,7 +126,9 @@ impl World {
                 }
                 let put = (environment.to_owned(), entry.to_owned(), new.clone());
                 if self.ledger().taken_back.contains(&put) {
-                    self.broke(Promise::PeopleAreHeard, || format!("{environment} {entry} got {new} again, which people took back"));
+                    self.broke(Promise::PeopleAreHeard, || {
+                        format!("{environment} {entry} got {new} again, which people took back")
+                    });
                 }
                 if version(&old) > version(&new) {
                     self.broke(Promise::NeverDown, || format!("{environment} {entry} went from {old} to {new}"));
@@ -139,22 +151,28 @@ impl World {
         let environment = trailer(&commit.message, "Tagboat-Environment").unwrap_or_default();
         let image = trailer(&commit.message, "Tagboat-Image").unwrap_or_default();
         let entry = if image.contains("/tool:") { "tool" } else { "web" };
-        let [old, new] =
-            [&before, &commit.files].map(|files| value_in(files, environment, entry).unwrap_or_default());
+        let [old, new] = [&before, &commit.files].map(|files| value_in(files, environment, entry).unwrap_or_default());
         let name = &id.as_str()[..8];
         if before == commit.files {
-            return self.broke(Promise::NothingIsDoneTwice, || format!("{name} does again what was done: {image} in {environment}"));
+            return self.broke(Promise::NothingIsDoneTwice, || {
+                format!("{name} does again what was done: {image} in {environment}")
+            });
         }
         if with_value(&before, (environment, entry), &new).as_ref() != Some(&commit.files) || old == new {
-            return self.broke(Promise::HistoryOnlyGrows, || format!("{name} changes more or other than {image} in {environment}"));
+            return self.broke(Promise::HistoryOnlyGrows, || {
+                format!("{name} changes more or other than {image} in {environment}")
+            });
         }
         if version(&old) > version(&new) {
-            return self.broke(Promise::NeverDown, || format!("{name} takes {entry} in {environment} from {old} to {new}"));
+            return self
+                .broke(Promise::NeverDown, || format!("{name} takes {entry} in {environment} from {old} to {new}"));
         }
         let (text, digest) = new.split_once('@').map_or((new.as_str(), None), |(text, digest)| (text, Some(digest)));
         let digest: Option<Digest> = digest.and_then(|digest| digest.parse().ok());
         if !self.registry().ever_named(&image_name(entry), &tag(text), digest.as_ref()) {
-            return self.broke(Promise::NothingWithoutACause, || format!("{name} brings {new} of {entry}, which is at no registry"));
+            return self.broke(Promise::NothingWithoutACause, || {
+                format!("{name} brings {new} of {entry}, which is at no registry")
+            });
         }
         self.check_decision(tenant, &commit, environment, name);
     }
@@ -165,7 +183,9 @@ impl World {
                 tables.decisions.iter().find(|(record, _)| record.id == decision).map(|(record, _)| record.key.clone())
             });
             match key {
-                None => self.broke(Promise::NothingWithoutACause, || format!("{name} carries out {decision}, which is written down nowhere")),
+                None => self.broke(Promise::NothingWithoutACause, || {
+                    format!("{name} carries out {decision}, which is written down nowhere")
+                }),
                 Some(key) if key != key_of(tenant) => {
                     self.broke(Promise::TenantsStayApart, || format!("{name} carries out {decision} of {key}"));
                 }
@@ -181,8 +201,8 @@ impl World {
         }
     }
 
-    /// A pull request was opened: there is no other, and people did not close it before.
-    pub(super) fn check_opened(&self, number: u64) {
+    /// A pull request was opened: there is no other, and people did not close it before whoever opened it began to look.
+    pub(super) fn check_opened(&self, replica: usize, number: u64) {
         let (pull, same) = {
             let forge = self.forge();
             let Some(pull) = forge.pull(number).map(|pull| pull.now.clone()) else { return };
@@ -192,8 +212,8 @@ impl World {
         if same > 1 {
             self.broke(Promise::PeopleAreToldOnce, || format!("{same} pull requests are open of {}", pull.head));
         }
-        let closed = self.ledger().closed.clone();
-        for put in puts_of(&pull).into_iter().filter(|put| closed.contains(put)) {
+        let (closed, began) = (self.ledger().closed.clone(), self.ledger().began[replica]);
+        for put in puts_of(&pull).into_iter().filter(|put| closed.get(put).is_some_and(|at| *at < began)) {
             self.broke(Promise::PeopleAreHeard, || format!("#{number} offers {put:?} again, which people closed"));
         }
     }
@@ -201,7 +221,8 @@ impl World {
     /// What is written to a pull request that was over before the writer began to look says that it is over.
     pub(super) fn check_edit(&self, replica: usize, number: u64, edit: &PullRequestEdit) {
         let began = self.ledger().began[replica];
-        let Some((mut now, over_since)) = self.forge().pull(number).map(|pull| (pull.now.clone(), pull.over_since)) else {
+        let Some((mut now, over_since)) = self.forge().pull(number).map(|pull| (pull.now.clone(), pull.over_since))
+        else {
             return;
         };
         let Some(body) = edit.body.clone().filter(|_| over_since.is_some_and(|since| since < began)) else { return };
@@ -209,7 +230,9 @@ impl World {
         let Some(block) = block_of(&now) else { return };
         let is_ended = block.settled || (block.closed && now.state == PullState::Closed);
         if !is_ended {
-            self.broke(Promise::WhatIsSaidWasRead, || format!("#{number} is {:?} for long, and is written to as if it were open", now.state));
+            self.broke(Promise::WhatIsSaidWasRead, || {
+                format!("#{number} is {:?} for long, and is written to as if it were open", now.state)
+            });
         }
     }
 

@@ -1,6 +1,6 @@
 //! The promises about what is written down: leases, decisions, what is served, what is said. Checked at the database's door.
 
-use tagboat_model::{BranchKey, CommandId, CommandOrigin, CommandOutcome, Hold, Outcome, Reason, Timestamp};
+use tagboat_model::{BranchKey, Command, CommandId, CommandOrigin, CommandOutcome, Hold, Outcome, Reason, Timestamp};
 use tagboat_ports::{Finish, MOST_RAN, ToRecord, Work};
 
 use super::{
@@ -26,7 +26,9 @@ impl World {
         }
         let left_alone = self.ledger().left_alone.remove(key);
         if left_alone.is_some_and(|(sequence, until)| sequence == work.sequence && now < until) {
-            self.broke(Promise::LeftAloneWhenAsked, || format!("{key} is looked at again before its time, and nothing happened"));
+            self.broke(Promise::LeftAloneWhenAsked, || {
+                format!("{key} is looked at again before its time, and nothing happened")
+            });
         }
     }
 
@@ -59,7 +61,9 @@ impl World {
                 if let Reason::NotAtRegistry { tag, image } = reason
                     && self.registry().is_there_since(image, tag, began)
                 {
-                    self.broke(Promise::WhatIsSaidWasRead, || format!("{id} says {reason}, and it was there all the time"));
+                    self.broke(Promise::WhatIsSaidWasRead, || {
+                        format!("{id} says {reason}, and it was there all the time")
+                    });
                 }
             }
             self.note(|| {
@@ -78,13 +82,20 @@ impl World {
                 // Clocks may have been set meanwhile.
                 if again_at.0 < now.0 + (seconds - 1) * 1000 && !self.knows(Fault::ClockJump) {
                     let key = &work.key;
-                    self.broke(Promise::LeftAloneWhenAsked, || format!("{key} is to be looked at again {} ms later, {seconds} s were asked for", again_at.0 - now.0));
+                    self.broke(Promise::LeftAloneWhenAsked, || {
+                        format!(
+                            "{key} is to be looked at again {} ms later, {seconds} s were asked for",
+                            again_at.0 - now.0
+                        )
+                    });
                 }
             }
             Finish::Served { head: Some(head), swept, .. } => {
                 let began = self.ledger().leased_at(&work.key, work.fence);
                 if !self.git(tenant).stood_at(&main(), head, began) {
-                    self.broke(Promise::WhatIsSaidWasRead, || format!("{} was served at {head}, where it has not been since it was leased", work.key));
+                    self.broke(Promise::WhatIsSaidWasRead, || {
+                        format!("{} was served at {head}, where it has not been since it was leased", work.key)
+                    });
                 }
                 if *swept {
                     self.check_swept(tenant, head, began);
@@ -125,7 +136,9 @@ impl World {
             old.filter_map(|tag| version(tag.as_str())).filter(|version| !range || version[0] == 1).max()
         };
         if best > runs {
-            self.broke(Promise::SweepsCatchUp, || format!("{environment} was swept and runs {runs:?}, though {best:?} had been there"));
+            self.broke(Promise::SweepsCatchUp, || {
+                format!("{environment} was swept and runs {runs:?}, though {best:?} had been there")
+            });
         }
     }
 
@@ -151,7 +164,9 @@ impl World {
         });
         drop(ledger);
         if let Some(event) = lost {
-            self.broke(Promise::NothingAcceptedIsLost, || format!("{event} counts as served, and nothing was decided about it"));
+            self.broke(Promise::NothingAcceptedIsLost, || {
+                format!("{event} counts as served, and nothing was decided about it")
+            });
         }
     }
 
@@ -173,7 +188,9 @@ impl World {
     pub(super) fn check_holds(&self, holds: &[Hold]) {
         let stranger = mallory().id.to_string();
         if let Some(hold) = holds.iter().find(|hold| hold.by.account.as_ref() == Some(&stranger)) {
-            self.broke(Promise::NothingWithoutACause, || format!("{} is the wish of {}, who may only read", hold.id, hold.by));
+            self.broke(Promise::NothingWithoutACause, || {
+                format!("{} is the wish of {}, who may only read", hold.id, hold.by)
+            });
         }
     }
 
@@ -187,6 +204,13 @@ impl World {
             let now = self.time();
             self.ledger().frozen.insert(environment, now);
         }
+        if matches!(record.command, Command::Release { .. }) {
+            let given = match record.origin {
+                CommandOrigin::Comment { pull_request, .. } => pull_request.to_string(),
+                _ => id.to_string(),
+            };
+            self.ledger().releasing.remove(&given);
+        }
         let CommandOrigin::Comment { pull_request, .. } = record.origin else { return };
         let mark = format!("<!-- tagboat:answer-{id} -->");
         let written = {
@@ -195,7 +219,9 @@ impl World {
             comments.iter().filter(|comment| comment.by.id == bot().id && comment.body.contains(&mark)).count()
         };
         if written != 1 {
-            self.broke(Promise::PeopleAreToldOnce, || format!("{id} counts as answered, and stands {written} times on #{pull_request}"));
+            self.broke(Promise::PeopleAreToldOnce, || {
+                format!("{id} counts as answered, and stands {written} times on #{pull_request}")
+            });
         }
     }
 
@@ -206,10 +232,13 @@ impl World {
             let rows = tables.past.ran.values().flat_map(|entries| entries.values()).map(Vec::len).max();
             (tables.past.kept.len(), tables.decisions.len(), rows.unwrap_or_default(), tables.deliveries.len())
         });
-        let is_bounded = kept <= 100 + KEPT_FOR_EACH * sent && decided <= 100 + DECIDED_FOR_EACH * sent && rows <= MOST_RAN;
+        let is_bounded =
+            kept <= 100 + KEPT_FOR_EACH * sent && decided <= 100 + DECIDED_FOR_EACH * sent && rows <= MOST_RAN;
         if !is_bounded || deliveries > sent {
             self.broke(Promise::EverythingIsBounded, || {
-                format!("{kept} values, {decided} decisions, {rows} rows, {deliveries} deliveries for {sent} that happened")
+                format!(
+                    "{kept} values, {decided} decisions, {rows} rows, {deliveries} deliveries for {sent} that happened"
+                )
             });
         }
         self.check_tenants();

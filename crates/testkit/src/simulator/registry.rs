@@ -143,7 +143,14 @@ impl World {
 
 fn error(image: &ImageName, detail: String, retry_after: Option<Duration>) -> RegistryError {
     let operation = "ask about".to_owned();
-    RegistryError { operation, image: image.clone(), detail, kind: RegistryErrorKind::Outage, retry_after, source: None }
+    RegistryError {
+        operation,
+        image: image.clone(),
+        detail,
+        kind: RegistryErrorKind::Outage,
+        retry_after,
+        source: None,
+    }
 }
 
 /// The words of a registry that asks to be left alone, before the seconds.

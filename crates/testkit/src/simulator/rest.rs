@@ -20,7 +20,8 @@ impl World {
             return Some("work waits".to_owned());
         }
         let (acme, zeta) = (self.git(ACME).files(&main()), self.git(ZETA).files(&main()));
-        let value = |files: &Files, environment: &str, entry: &str| value_in(files, environment, entry).unwrap_or_default();
+        let value =
+            |files: &Files, environment: &str, entry: &str| value_in(files, environment, entry).unwrap_or_default();
         for (files, environment, range) in [(&acme, "dev", Some(1)), (&zeta, "live", None)] {
             let (best, runs) = (self.best(range), value(files, environment, "web"));
             if version(&runs) < best {

@@ -74,7 +74,8 @@ impl World {
         let now = self.time();
         let letters: Vec<usize> = {
             let post = self.post();
-            let due = post.in_flight.iter().enumerate().filter(|(_, letter)| letter.not_before <= now || !self.is_storm());
+            let due =
+                post.in_flight.iter().enumerate().filter(|(_, letter)| letter.not_before <= now || !self.is_storm());
             due.map(|(index, _)| index).collect()
         };
         if letters.is_empty() {
@@ -155,7 +156,9 @@ impl World {
         if self.is_stored(ACME + ZETA - letter.tenant, &letter.key) {
             self.broke(Promise::TenantsStayApart, || format!("{} for {tenant} is stored for another", letter.key));
         } else if stored > sent {
-            self.broke(Promise::NothingIsDoneTwice, || format!("{stored} deliveries are stored, of {sent} that were sent"));
+            self.broke(Promise::NothingIsDoneTwice, || {
+                format!("{stored} deliveries are stored, of {sent} that were sent")
+            });
         } else if !self.is_stored(letter.tenant, &letter.key) {
             self.broke(Promise::NothingAcceptedIsLost, || format!("{} was answered and is not stored", letter.key));
         }

@@ -8,7 +8,8 @@ const MOST_RUNS: usize = 200;
 /// Make a failure as small as it gets. What it still breaks is the same promise.
 #[must_use]
 pub fn shrink(broken: &Broken) -> Broken {
-    let mut smallest = Broken { settings: Settings { trace: false, ..broken.settings }, trace: Vec::new(), ..broken.clone() };
+    let mut smallest =
+        Broken { settings: Settings { trace: false, ..broken.settings }, trace: Vec::new(), ..broken.clone() };
     let mut runs = 0;
     loop {
         let before = smallest.settings;

@@ -53,7 +53,11 @@ impl Door {
 
     /// The beginning of a transaction of whoever holds a lease, or held one before: then nothing may change. Returns
     /// the work as the database is to see it, and what was written before.
-    pub(super) async fn begin(&self, operation: &'static str, work: &Work) -> Result<(Work, Option<String>), StoreError> {
+    pub(super) async fn begin(
+        &self,
+        operation: &'static str,
+        work: &Work,
+    ) -> Result<(Work, Option<String>), StoreError> {
         self.world.pause(self.replica, operation, 1).await;
         if self.world.fault(Fault::StoreFails, 150) {
             return Err(error(operation, "it was not committed"));

@@ -121,7 +121,8 @@ impl World {
         let files = |named: &[(&str, &str)]| -> Files {
             named.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
         };
-        let environments = [("dev/app.yaml", ACME_MANIFEST), ("staging/app.yaml", ACME_MANIFEST), ("prod/app.yaml", ACME_MANIFEST)];
+        let environments =
+            [("dev/app.yaml", ACME_MANIFEST), ("staging/app.yaml", ACME_MANIFEST), ("prod/app.yaml", ACME_MANIFEST)];
         let acme = files(&[&[(".tagboat.yaml", ACME_FILE)], &environments[..]].concat());
         let zeta = files(&[(".tagboat.yaml", ZETA_FILE), ("live/app.yaml", ZETA_MANIFEST)]);
         for (tenant, files) in [(ACME, acme), (ZETA, zeta)] {
