@@ -29,7 +29,7 @@ fn facts_of_every_version_are_read_and_decide_the_same() {
         (2, "Update main-18@sha256:bbbbbbbbbbbb: main-18 is the best tag that numerical order admits"),
         (3, "Update 1.5.0@sha256:bbbbbbbbbbbb: 1.5.0 is the best tag that semver `^1.4` admits"),
         (4, "Update 1.5.0@sha256:bbbbbbbbbbbb: 1.5.0 is the best tag that the policy `announced` admits"),
-        (5, "Update 1.5.0@sha256:bbbbbbbbbbbb: 1.5.0@sha256:bbbbbbbbbbbb has run in dev since 2023-11-14T20:13:20Z"),
+        (5, "Update 1.5.0@sha256:bbbbbbbbbbbb: 1.5.0 ran in dev since 2023-11-14T20:13:20Z and moves on as it is"),
     ] {
         assert_eq!(decided(version), expect, "version {version}");
     }
