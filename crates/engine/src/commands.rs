@@ -4,12 +4,12 @@
 //! Holds are placed before anything is decided; the answer is given after everything is done, so that a command is done
 //! again rather than lost.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use sha2::{Digest as _, Sha256};
 use tagboat_model::{
     Account, BranchKey, Command, CommandAnswer, CommandId, CommandOrigin, CommandOutcome, CommandRecord, Commander,
-    CommitId, Decision, EntryName, EnvironmentName, NameError, Permission, Version,
+    CommitId, Decision, EntryName, EnvironmentName, Hold, NameError, Permission, Version,
 };
 use tagboat_ports::{DecisionsAbout, Forge, ForgeError, ForgeErrorKind, Work};
 use tagboat_promotion::{
@@ -62,11 +62,12 @@ impl Engine {
         let mut commanded = Commanded::default();
         let BranchKey { tenant, repository, .. } = &work.key;
         let mut situation = situation.clone();
-        for record in std::mem::take(&mut situation.commands) {
-            if !is_about(&record, work, ground, &situation) {
+        let open = std::mem::take(&mut situation.commands);
+        for (place, record) in open.iter().enumerate() {
+            if !is_about(record, work, ground, &situation) {
                 continue;
             }
-            let mut record = record;
+            let mut record = record.clone();
             if let Some(answer) = record.answer.take() {
                 commanded.answers.push((record, answer));
                 continue;
@@ -82,8 +83,13 @@ impl Engine {
                 commanded.answers.push((record, answer));
                 continue;
             }
+            // Whoever stood still for a while may have read it before others did it; what was wished since is not to be undone.
+            if self.ports.store.command(&record.id).await?.is_some_and(|known| known.answer.is_some()) {
+                continue;
+            }
             let decisions = self.latest_decisions(&work.key).await?;
-            let effects = self.effects(&record, ground, &situation, &decisions).await;
+            let seen = without_later(&situation, &record, open.get(place + 1..).unwrap_or_default());
+            let effects = self.effects(&record, ground, &seen, &decisions).await;
             let now = self.now();
             if !effects.place.is_empty() {
                 self.ports.store.place_holds(tenant, repository, &effects.place, now).await?;
@@ -265,6 +271,18 @@ async fn reply(forge: &dyn Forge, record: &CommandRecord, answer: &CommandAnswer
     Ok(())
 }
 
+/// How things stand without what later commands wished. All of them may have been begun before, and be done again now:
+/// whoever released before that did not mean it, and what is released is not placed a second time.
+fn without_later<'s>(situation: &'s Situation, record: &CommandRecord, later: &[CommandRecord]) -> Cow<'s, Situation> {
+    let is_later = |hold: &Hold| later.iter().any(|it| hold.since == it.given_at && hold.by == person(&it.by));
+    if !matches!(record.command, Command::Release { .. }) || !situation.holds.iter().any(is_later) {
+        return Cow::Borrowed(situation);
+    }
+    let mut seen = situation.clone();
+    seen.holds.retain(|hold| !is_later(hold));
+    Cow::Owned(seen)
+}
+
 /// Whether a command is to be done with this branch: where its pull request goes, its environment lives, or the repository
 /// file is.
 fn is_about(record: &CommandRecord, work: &Work, ground: &Ground<'_>, situation: &Situation) -> bool {
@@ -336,6 +354,8 @@ pub(crate) fn whoever_may_write() -> Commander {
 
 #[cfg(test)]
 mod tests {
+    use tagboat_model::{Person, Target, Timestamp, Until, Wish};
+
     use super::*;
 
     fn key(tenant: &str, repository: &str) -> BranchKey {
@@ -344,6 +364,39 @@ mod tests {
             repository: repository.parse().unwrap(),
             branch: "main".parse().unwrap(),
         }
+    }
+
+    #[test]
+    fn a_release_that_is_done_again_leaves_what_was_wished_after_it() {
+        let prod: EnvironmentName = "prod".parse().unwrap();
+        let record = |command: Command, at: i64| CommandRecord {
+            id: format!("command-{at}").parse().unwrap(),
+            tenant: "default".parse().unwrap(),
+            repository: "config".parse().unwrap(),
+            command,
+            by: Commander::Operator { name: "ops".to_owned() },
+            origin: CommandOrigin::Api,
+            given_at: Timestamp(at),
+            answer: None,
+        };
+        let hold = |at: i64| Hold {
+            id: format!("h-{at}").parse().unwrap(),
+            environment: Some(prod.clone()),
+            entry: None,
+            wish: Wish::Freeze,
+            by: Person::operator("ops"),
+            why: None,
+            since: Timestamp(at),
+            until: Until::Released,
+        };
+        let situation = Situation { holds: vec![hold(1), hold(3)], ..Situation::default() };
+        let target = Target { environment: Some(prod.clone()), entry: None };
+        let release = record(Command::Release { target, id: None }, 2);
+        let freeze = Command::Freeze { environment: Some(prod.clone()), until: Until::Released, why: None };
+        let freeze = record(freeze, 3);
+        let seen = without_later(&situation, &release, std::slice::from_ref(&freeze));
+        assert_eq!(seen.holds, [hold(1)]);
+        assert_eq!(without_later(&situation, &freeze, &[release]).holds.len(), 2, "only what is released");
     }
 
     #[test]

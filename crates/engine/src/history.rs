@@ -92,6 +92,11 @@ impl Engine {
                 continue;
             }
             noted.push(NotedRan::TakenBack { environment, entry, version });
+            if running.values.len() == 1 {
+                // In one with that: were it released and put there again before this is written down, it would be taken for
+                // the same run, which was taken back.
+                noted.push(self.runs(running, taken.to.clone(), PutBy::Others, &gathered.facts.head));
+            }
             let Some(hold) = hold_of(&taken, &running.environment, &running.entry, now) else { continue };
             if !gathered.situation.holds.iter().any(|other| other.id == hold.id) {
                 holds.push(hold);

@@ -147,13 +147,17 @@ fn what_is_above(
     if selection.policy.followed().is_none()
         && let Some(floor) = floor(facts)
     {
-        let order = selection.compare((&version.tag, &facts.known(&version.tag)), (&floor.tag, &floor.known));
-        if order == Some(Ordering::Less) {
-            return Some(floor.tag.to_string());
+        match selection.compare((&version.tag, &facts.known(&version.tag)), (&floor.tag, &floor.known)) {
+            Some(Ordering::Less) => return Some(floor.tag.to_string()),
+            Some(Ordering::Greater) => return None,
+            _ => {}
         }
     }
+    // Of what ran more than once, taken back and put there again, the first time counts: else neither of two such versions
+    // would ever come after the other.
     let base = &upstream.ran.get(here?)?.version;
-    let ran_before = upstream.ran.iter().take(here?).any(|earlier| earlier.version == *version);
+    let first = upstream.ran.iter().position(|ran| ran.version == *base)?;
+    let ran_before = upstream.ran.iter().take(first).any(|earlier| earlier.version == *version);
     (ran_before && base != version).then(|| base.to_string())
 }
 

@@ -2,7 +2,12 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
-use tagboat_testkit::simulator::{Bug, MemoryStore, run};
+use tagboat_testkit::simulator::{Bug, Fault, MemoryStore, Report, Settings, run, shrink};
+
+/// Seeds that every change has to pass. The long run is `cargo xtask simulate`.
+const SEEDS: u64 = 40;
+/// Seeds within which each planted bug is found here. The long run is `cargo xtask simulate --bugs`.
+const SEEDS_FOR_A_BUG: u64 = 300;
 
 #[tokio::test]
 async fn the_simulators_store_keeps_the_contract() {
@@ -11,31 +16,58 @@ async fn the_simulators_store_keeps_the_contract() {
 
 #[test]
 fn promises_hold_under_every_seed() {
-    let mut total = tagboat_testkit::simulator::Report::default();
-    for seed in 0..300 {
-        let report = run(seed, None).unwrap_or_else(|broken| panic!("{broken}"));
-        total.crashes += report.crashes;
-        total.races += report.races;
-        total.commits += report.commits;
+    let mut total = Report::default();
+    for seed in 0..SEEDS {
+        let report = run(Settings::of(seed)).unwrap_or_else(|broken| {
+            let small = shrink(&broken);
+            panic!(
+                "{broken}\nmade small: {small}\n{}\ncargo xtask simulate {} --trace",
+                small.trace.join("\n"),
+                small.settings
+            )
+        });
+        total = total.and(&report);
     }
-    assert!(total.crashes > 100 && total.races > 20 && total.commits > 1000, "the storm was a breeze: {total:?}");
+    let is_storm = total.crashes > 100 && total.freezes > 100 && total.races > 20 && total.commits > 1000;
+    assert!(
+        is_storm && total.pulls > 200 && total.holds > 50 && total.comments > 100,
+        "the storm was a breeze: {total:?}"
+    );
 }
 
 #[test]
 fn a_seed_gives_the_same_run_again() {
-    assert_eq!(run(7, None), run(7, None));
+    assert_eq!(run(Settings::of(7)), run(Settings::of(7)));
 }
 
 #[test]
-fn planted_bugs_are_found() {
-    for bug in [
-        Bug::PushWithoutCompare,
-        Bug::AnswerBeforeStore,
-        Bug::ServedWhenLeased,
-        Bug::OutageMeansGone,
-        Bug::ReprintFiles,
-    ] {
-        let found = (0..300).find_map(|seed| run(seed, Some(bug)).err());
-        assert!(found.is_some(), "{bug:?} was not found in 300 seeds");
+fn planted_bugs_of_every_first_kind_are_found() {
+    find(Bug::ALL.iter().step_by(2));
+}
+
+#[test]
+fn planted_bugs_of_every_second_kind_are_found() {
+    find(Bug::ALL.iter().skip(1).step_by(2));
+}
+
+/// Two halves, that they are looked for side by side.
+fn find<'b>(bugs: impl Iterator<Item = &'b Bug>) {
+    for bug in bugs {
+        let found = (0..SEEDS_FOR_A_BUG).find_map(|seed| run(Settings::of(seed).with_bug(*bug)).err());
+        assert!(found.is_some(), "{bug} was not found in {SEEDS_FOR_A_BUG} seeds");
     }
+}
+
+#[test]
+fn what_is_made_small_still_breaks_the_same_promise() {
+    let broken =
+        (0..SEEDS_FOR_A_BUG).find_map(|seed| run(Settings::of(seed).with_bug(Bug::ReprintFiles)).err()).unwrap();
+    let small = shrink(&broken);
+    assert_eq!(small.promise, broken.promise);
+    assert!(small.settings.storm < broken.settings.storm && !small.trace.is_empty(), "{small}");
+    assert!(Fault::ALL.iter().filter(|fault| small.settings.faults.has(**fault)).count() < 5, "{}", small.settings);
+    // As it is printed, it is run again.
+    let names = small.settings.faults.to_string();
+    let again = Settings { faults: names.parse().unwrap(), ..small.settings };
+    assert_eq!(run(again).unwrap_err().promise, broken.promise);
 }

@@ -72,6 +72,21 @@ enum Task {
         /// The first seed.
         #[arg(long, default_value_t = 0)]
         from: u64,
+        /// How long the storm lasts, in polls; a failure says the shortest that still shows it.
+        #[arg(long)]
+        storm: Option<u64>,
+        /// What goes wrong in it: names with commas between, `all` or `none`; a failure says the fewest.
+        #[arg(long)]
+        faults: Option<String>,
+        /// A planted bug.
+        #[arg(long)]
+        bug: Option<String>,
+        /// Print what happens in the first seed that fails, all of it.
+        #[arg(long)]
+        trace: bool,
+        /// Say after how many seeds each planted bug is found.
+        #[arg(long)]
+        bugs: bool,
     },
 }
 
@@ -92,7 +107,16 @@ fn main() -> ExitCode {
             let length = runs.map_or(Length::Seconds(seconds), Length::Inputs);
             tools::install().and_then(|()| fuzz::run_named(&target, length))
         }
-        Task::Simulate { seeds, from } => simulate(seeds, from),
+        Task::Simulate { seeds, from, storm, faults, bug, trace, bugs } => {
+            let mut options: Vec<String> = Vec::new();
+            let values = [("--storm", storm.map(|storm| storm.to_string())), ("--faults", faults), ("--bug", bug)];
+            for (name, value) in values {
+                options.extend(value.into_iter().flat_map(|value| [name.to_owned(), value]));
+            }
+            let flags = [("--trace", trace), ("--bugs", bugs)];
+            options.extend(flags.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| (*name).to_owned()));
+            simulate(seeds, from, &options)
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -105,6 +129,8 @@ fn main() -> ExitCode {
 
 /// Seeds of the long run.
 const FULL_SEEDS: u64 = 20_000;
+/// Seeds within which it finds each planted bug.
+const FULL_SEEDS_FOR_A_BUG: u64 = 10_000;
 /// Seconds of fuzzing in it.
 const FULL_FUZZING: u64 = 600;
 const FULL_FUZZING_OF_A_FORMAT: u64 = 120;
@@ -113,7 +139,8 @@ const FULL_FUZZING_OF_A_SENDER: u64 = 60;
 fn test(full: bool) -> Result<(), String> {
     tools::install()?;
     if full {
-        simulate(FULL_SEEDS, 0)?;
+        simulate(FULL_SEEDS, 0, &[])?;
+        simulate(FULL_SEEDS_FOR_A_BUG, 0, &["--bugs".to_owned()])?;
         fuzz::run_named("policy", Length::Seconds(FULL_FUZZING))?;
         fuzz::run_named("formats", Length::Seconds(FULL_FUZZING_OF_A_FORMAT))?;
         fuzz::run_named("senders", Length::Seconds(FULL_FUZZING_OF_A_SENDER))?;
@@ -152,10 +179,10 @@ fn bench(name: &str, rounds: u32, files: Option<u32>, output: &str) -> Result<()
     run(command.args([name, &binary, &rounds.to_string(), &files.to_string(), output]))
 }
 
-fn simulate(seeds: u64, from: u64) -> Result<(), String> {
+fn simulate(seeds: u64, from: u64, options: &[String]) -> Result<(), String> {
     let mut command = Command::new("cargo");
     command.args(["run", "--quiet", "--release", "--package", "tagboat-testkit", "--bin", "simulate", "--"]);
-    run(command.arg(seeds.to_string()).arg(from.to_string()))
+    run(command.args(["--seeds", &seeds.to_string(), "--from", &from.to_string()]).args(options))
 }
 
 /// Run a program to its end, its output shown.

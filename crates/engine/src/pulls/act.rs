@@ -1,7 +1,8 @@
 //! One step in the life of a pull request, carried out at the forge.
 
 use tagboat_model::{
-    BranchKey, BranchName, CheckState, CommitId, Decoration, Duration, MergeMethod, PullState, Timestamp, shown,
+    BranchKey, BranchName, CheckState, CommitId, Decoration, Duration, MergeMethod, PullRequest, PullState, Timestamp,
+    shown,
 };
 use tagboat_ports::{AutoMerge, Forge, Merge, Merged, NewPullRequest, PullRequestEdit};
 use tagboat_promotion::pull::{KnownPull, PullStep};
@@ -61,10 +62,13 @@ impl Engine {
                 forge.edit_pull_request(*number, &edit).await?;
                 Ok(Acted::Quiet)
             }
-            PullStep::Close { number, title, body, .. } => {
-                // A listing may lag behind: what was merged meanwhile is not written over.
+            PullStep::Close { number, title, body, delete } => {
+                // A listing may lag behind: what was merged meanwhile is not written over, and what people pushed meanwhile
+                // is seen first. That the branch stands elsewhere shows when it is to be deleted.
+                let seen = delete.as_ref().map(|(_, stands)| stands);
+                let is_as_seen = |pull: &PullRequest| seen.is_none_or(|seen| pull.head_commit == *seen);
                 let now = forge.pull_request(*number).await?;
-                if now.is_none_or(|pull| pull.state != PullState::Open) {
+                if !now.is_some_and(|pull| pull.state == PullState::Open && is_as_seen(&pull)) {
                     return Ok(Acted::Quiet);
                 }
                 let (title, body) = (Some(title.clone()), Some(self.shortened(key, body).await?));

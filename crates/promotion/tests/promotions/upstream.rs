@@ -77,6 +77,25 @@ fn what_was_taken_back_upstream_does_not_move_on_and_nothing_goes_down() {
 }
 
 #[test]
+fn what_was_taken_back_upstream_and_put_there_again_moves_on() {
+    // Released there, so that it came once more.
+    let again = |texts: [&str; 3]| {
+        let [old, new, oldest] = texts;
+        let mut upstream = sequence(&[(oldest, 99), (old, 80), (new, 30), (old, 20), (new, 10)]);
+        upstream[2].taken_back = true;
+        upstream
+    };
+    let ordered = prod(&[pinned("1.4.0")], again(["1.4.0", "1.5.0", "1.3.0"]), Gates::default());
+    assert_eq!(said(ordered), "Update 1.5.0: promotedFrom");
+    let late = sequence(&[("1.5.0", 30), ("1.4.0", 20), ("1.5.0", 10)]);
+    assert_eq!(said(prod(&[pinned("1.4.0")], late, Gates::default())), "Update 1.5.0: promotedFrom");
+    let followed = prod(&[pinned("main/b")], again(["main/b", "main/c", "main/a"]), Gates::default());
+    let followed = with_image(followed, |image| image.selection = follow_main().into());
+    let chosen = decision(followed);
+    assert_eq!((brief(&chosen).as_str(), chosen.version), ("Update main: promotedFrom", Some(version("main/c"))));
+}
+
+#[test]
 fn digests_of_a_tag_that_moves_are_promoted_in_their_order() {
     let upstream = || sequence(&[("main/a", 80), ("main/b", 30), ("main/c", 1)]);
     let follow = |environment| with_image(environment, |image: &mut ImageFacts| image.selection = follow_main().into());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tagboat_model::{BranchKey, DeliveryId, EventId, ImageName, ReceiverName, Timestamp};
+use tagboat_model::{BranchKey, DeliveryId, EventId, ImageName, ReceiverName, TenantName, Timestamp};
 use tagboat_ports::{DeliveryRecord, EventRecord, NewDelivery, NewEvent, Stored, StoredDelivery, Work};
 
 use super::memory_store::Tables;
@@ -71,6 +71,15 @@ impl Tables {
             body_hash: delivery.body_hash,
         });
         Stored::New(delivery.events.into_iter().map(|event| self.accept_event(&record, event)).collect())
+    }
+
+    /// Whose a delivery is.
+    pub(super) fn owner_of(&self, delivery: &DeliveryId) -> Option<&TenantName> {
+        self.deliveries
+            .iter()
+            .map(|known| &known.record)
+            .find(|record| record.id == *delivery)
+            .map(|record| &record.tenant)
     }
 
     fn accept_event(&mut self, delivery: &DeliveryRecord, new: NewEvent) -> (EventId, usize) {

@@ -17,17 +17,17 @@ type Place = (TenantName, RepositoryName);
 #[derive(Default)]
 pub(super) struct Past {
     /// The newest last.
-    ran: BTreeMap<Place, BTreeMap<(EnvironmentName, EntryName), Vec<Ran>>>,
+    pub(super) ran: BTreeMap<Place, BTreeMap<(EnvironmentName, EntryName), Vec<Ran>>>,
     /// In the order in which they were placed.
     holds: Vec<Placed>,
     /// In the order in which they were taken.
-    commands: Vec<CommandRecord>,
-    kept: BTreeMap<(Place, String), String>,
+    pub(super) commands: Vec<CommandRecord>,
+    pub(super) kept: BTreeMap<(Place, String), String>,
 }
 
-struct Placed {
+pub(super) struct Placed {
     at: Place,
-    hold: Hold,
+    pub(super) hold: Hold,
     placed_at: Timestamp,
     is_released: bool,
 }
@@ -66,8 +66,13 @@ impl Past {
         }
     }
 
+    /// How many holds were ever placed.
+    pub(super) fn placed(&self) -> usize {
+        self.holds.len()
+    }
+
     /// Those that are not released, the oldest first.
-    fn open_holds(&self) -> Vec<&Placed> {
+    pub(super) fn open_holds(&self) -> Vec<&Placed> {
         let mut open: Vec<&Placed> = self.holds.iter().filter(|placed| !placed.is_released).collect();
         open.sort_by_key(|placed| placed.placed_at);
         open
@@ -117,6 +122,24 @@ impl Tables {
             self.wake_all_of(&place(&command.tenant, &command.repository), now);
         }
         !is_known
+    }
+}
+
+impl MemoryStore {
+    /// As an operator gives it, in one transaction.
+    pub(super) fn take_command_now(&self, command: &CommandRecord, now: Timestamp) {
+        self.tables.lock().unwrap().take_command(command, now);
+    }
+
+    /// People want nothing held any more. Returns whether anything was.
+    pub(super) fn release_all_holds(&self, now: Timestamp) -> bool {
+        let mut tables = self.tables.lock().unwrap();
+        let open: Vec<(Place, HoldId)> =
+            tables.past.open_holds().into_iter().map(|placed| (placed.at.clone(), placed.hold.id.clone())).collect();
+        for (at, id) in &open {
+            tables.release_holds(at, std::slice::from_ref(id), now);
+        }
+        !open.is_empty()
     }
 }
 

@@ -112,7 +112,7 @@ pub(super) struct Tables {
     pub(super) tags: Tags,
     pub(super) files: Files,
     pub(super) past: Past,
-    decisions: Vec<(DecisionRecord, &'static str)>,
+    pub(super) decisions: Vec<(DecisionRecord, &'static str)>,
     pub(super) decision_events: BTreeSet<(DecisionId, EventId)>,
 }
 
@@ -131,6 +131,11 @@ impl MemoryStore {
     pub(super) fn is_at_rest(&self) -> bool {
         let tables = self.tables.lock().unwrap();
         !tables.branches.is_empty() && tables.branches.values().all(|branch| branch.dirty == branch.served)
+    }
+
+    /// What stands there, for whoever checks it.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Tables) -> T) -> T {
+        look(&self.tables.lock().unwrap())
     }
 
     /// One transaction.
@@ -224,8 +229,14 @@ impl Store for MemoryStore {
         };
         let branch = tables.branches.get_mut(&key).unwrap();
         branch.leased_at = now;
-        branch.lease_until = now.plus(lease);
-        branch.fence += 1;
+        match self.bug {
+            Some(Bug::LeaseTwice) => {}
+            // As measured by a clock that was ahead.
+            Some(Bug::LeaseForEver) => {
+                (branch.lease_until, branch.fence) = (now.plus(Duration::from_seconds(1 << 30)), branch.fence + 1);
+            }
+            _ => (branch.lease_until, branch.fence) = (now.plus(lease), branch.fence + 1),
+        }
         let work = Work {
             key,
             sequence: branch.dirty,
@@ -355,7 +366,8 @@ impl Store for MemoryStore {
             Finish::Served { head, swept, problem, wake_at } => {
                 branch.wake_at = branch.interests.values().filter_map(|interest| interest.look_at).min();
                 branch.gate_at = wake_at;
-                branch.served = branch.served.max(work.sequence);
+                let served = if self.bug == Some(Bug::DropCoalesced) { branch.dirty } else { work.sequence };
+                branch.served = branch.served.max(served);
                 branch.urgent &= branch.dirty > work.sequence;
                 if branch.dirty > work.sequence {
                     branch.first_dirty = branch.last_dirty.min(now);
