@@ -84,11 +84,31 @@ async fn send_until_nobody_answers(sender: Sender, acknowledged: Acknowledged, n
 /// All that were acknowledged are in the database, which is sound.
 fn check(world: &IntakeWorld, acknowledged: &Acknowledged) {
     assert_eq!(world.ask_sqlite("PRAGMA integrity_check; PRAGMA foreign_key_check"), "ok");
+    let lost = lost(world, acknowledged);
+    assert!(lost.is_empty(), "{} of {} are lost: {lost:?}", lost.len(), acknowledged.lock().unwrap().len());
+}
+
+fn lost(world: &IntakeWorld, acknowledged: &Acknowledged) -> Vec<String> {
     let events = world.ask_sqlite("SELECT id FROM event");
     let events: BTreeSet<&str> = events.lines().collect();
-    let acknowledged = acknowledged.lock().unwrap();
-    let lost: Vec<&String> = acknowledged.iter().filter(|id| !events.contains(id.as_str())).collect();
-    assert!(lost.is_empty(), "{} of {} are lost: {lost:?}", lost.len(), acknowledged.len());
+    acknowledged.lock().unwrap().iter().filter(|id| !events.contains(id.as_str())).cloned().collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_before_the_sync_would_be_caught() {
+    let mut world = IntakeWorld::new(env!("CARGO_BIN_EXE_tagboat"));
+    world.start_and_wait().await;
+    world.kill();
+    world.disk.set(&DiskFaults { unsynced: Unsynced::AlsoSynced, ..DiskFaults::default() });
+    world.start_and_wait().await;
+    let acknowledged = Acknowledged::default();
+    for number in 0..20 {
+        let answer = world.sender().send(&format!("job-{number}")).await.unwrap();
+        assert_eq!(answer.status, 202, "{answer:?}");
+        acknowledged.lock().unwrap().extend(answer.events());
+    }
+    world.kill();
+    assert_eq!(lost(&world, &acknowledged).len(), 20);
 }
 
 /// How often the server is killed.

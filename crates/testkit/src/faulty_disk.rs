@@ -28,6 +28,8 @@ pub enum Unsynced {
     Lost,
     /// Some sectors of them are lost with the process.
     Torn,
+    /// All are lost, also those that were synced: as if the program had not. A control for tests that find nothing.
+    AlsoSynced,
 }
 
 /// Calls that fail.
@@ -121,6 +123,7 @@ impl FaultyDisk {
             Unsynced::Kept => 0,
             Unsynced::Lost => 1,
             Unsynced::Torn => 2,
+            Unsynced::AlsoSynced => 3,
         };
         let failing = |failing: Option<Failing>| match failing {
             None => "0 0 0".to_owned(),

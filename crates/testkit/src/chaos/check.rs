@@ -63,9 +63,9 @@ fn check_branch(world: &World, report: &mut Report) {
 
 /// Returns what is on the branch as our commits say it: `<host>/acme/web:1.0.1` in `dev`.
 fn check_commits(world: &World, report: &mut Report) -> BTreeSet<(String, String)> {
-    let format = format!("--format=%H%n%P%n%B%x00");
+    let format = "--format=%H%n%P%n%B%x00";
     let author = format!("--author=^{BOT} <");
-    let log = git(&world.config.path(), &["log", &author, &format, "main"]);
+    let log = git(&world.config.path(), &["log", &author, format, "main"]);
     let commits: Vec<Brought> = log.split('\0').filter_map(brought).collect();
     report.commits = commits.len();
     let mut seen = BTreeMap::new();
