@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod branches;
+mod chaos;
 mod choosing;
 mod ci_events;
 mod ci_snippets;
@@ -11,10 +12,12 @@ mod commands;
 mod crashes;
 mod demo;
 mod deploy;
+mod disk_faults;
 mod explain;
 mod feed;
 mod folder;
 mod hostile;
+mod lost_writes;
 mod main_job;
 mod notify;
 mod observed;

@@ -35,15 +35,16 @@ impl Fate {
         if event.branches.is_empty() {
             return Self::Unwanted;
         }
-        let on_its_way =
-            |record: &DecisionRecord| record.decision.outcome == Outcome::Update && record.commit.is_none();
+        let decisions: Vec<&DecisionRecord> =
+            decisions.iter().filter(|record| !is_given_up(record, decisions)).collect();
+        let on_its_way = |record: &&DecisionRecord| is_on_its_way(record);
         if event.branches.iter().any(|(_, served)| !served) || decisions.iter().any(on_its_way) {
             return Self::Waiting;
         }
         let any = |outcome| decisions.iter().any(|record| record.decision.outcome == outcome);
         if any(Outcome::Blocked) {
             Self::Blocked
-        } else if event.pushed().is_some_and(|pushed| is_unusable(&pushed.tag, decisions)) {
+        } else if event.pushed().is_some_and(|pushed| is_unusable(&pushed.tag, &decisions)) {
             Self::Unusable
         } else if any(Outcome::Update) {
             Self::Committed
@@ -57,8 +58,24 @@ impl Fate {
     }
 }
 
+/// Whether a commit is wanted and not on its branch yet.
+fn is_on_its_way(record: &DecisionRecord) -> bool {
+    record.decision.outcome == Outcome::Update && record.commit.is_none()
+}
+
+/// Whether a commit never came about, because it was decided anew: the process ended in between, or somebody else was faster.
+/// Only one decides about a branch at a time, so what is decided later knows whether the commit is there.
+fn is_given_up(record: &DecisionRecord, decisions: &[DecisionRecord]) -> bool {
+    let place = |record: &DecisionRecord| {
+        let Decision { environment, entry, .. } = &record.decision;
+        (record.key.clone(), environment.clone(), entry.clone())
+    };
+    let is_later = |other: &DecisionRecord| other.decided_at > record.decided_at && place(other) == place(record);
+    is_on_its_way(record) && decisions.iter().any(is_later)
+}
+
 /// Whether a tag cannot be used: a decision says so, and no other one uses it, or updates to what is better.
-fn is_unusable(tag: &Tag, decisions: &[DecisionRecord]) -> bool {
+fn is_unusable(tag: &Tag, decisions: &[&DecisionRecord]) -> bool {
     let is_against = |decision: &Decision| {
         decision.reasons.iter().any(|reason| reason.tag() == Some(tag) && reason.is_against_use())
     };
@@ -199,5 +216,20 @@ mod tests {
         assert_eq!(Fate::of(&event(vec![(key(), true), (key(), false)]), &decisions), Fate::Waiting);
         let on_its_way = DecisionRecord { commit: None, ..decided(Outcome::Update, Some("1.5.0"), Vec::new()) };
         assert_eq!(fate(&[on_its_way]), Fate::Waiting);
+    }
+
+    #[test]
+    fn a_commit_that_was_decided_anew_is_not_waited_for() {
+        let at = |seconds, record: DecisionRecord| DecisionRecord { decided_at: Timestamp(seconds), ..record };
+        let never = || at(1, DecisionRecord { commit: None, ..decided(Outcome::Update, Some("1.5.0"), Vec::new()) });
+        let instead = || at(2, decided(Outcome::Update, Some("1.6.0"), Vec::new()));
+        assert_eq!(fate(&[instead(), never()]), Fate::Committed);
+        assert_eq!(fate(&[at(2, nothing(missing("1.5.0"))), never()]), Fate::Unusable, "it is gone meanwhile");
+        // Later ones that are not about the same place say nothing about it.
+        let mut elsewhere = instead();
+        elsewhere.decision.environment = "prod".parse().unwrap();
+        assert_eq!(fate(&[elsewhere, never()]), Fate::Waiting);
+        assert_eq!(fate(&[at(1, instead()), never()]), Fate::Waiting);
+        assert_eq!(fate(&[at(2, never()), instead()]), Fate::Waiting, "the newest is under way");
     }
 }

@@ -4,6 +4,7 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::{Command, Stdio},
+    sync::Arc,
 };
 
 /// Run git in a folder, untouched by the configuration of the machine, and return what it printed.
@@ -15,7 +16,7 @@ pub fn git(folder: &Path, arguments: &[&str]) -> String {
 }
 
 /// The same, with git's own words when it fails.
-fn try_git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
+pub(crate) fn try_git(folder: &Path, arguments: &[&str]) -> Result<String, String> {
     let output = command(folder, arguments).output().expect("git is installed");
     if output.status.success() {
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
@@ -61,10 +62,10 @@ pub fn other_deployments(folder: &str, count: usize) -> impl Iterator<Item = (St
     })
 }
 
-/// A bare repository on disk, as a Git server holds it.
-#[derive(Debug)]
+/// A bare repository on disk, as a Git server holds it. Clones are the same repository.
+#[derive(Debug, Clone)]
 pub struct BareRepository {
-    folder: tempfile::TempDir,
+    folder: Arc<tempfile::TempDir>,
 }
 
 impl BareRepository {
@@ -101,7 +102,7 @@ impl BareRepository {
     }
 
     fn without_commits() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
         std::fs::create_dir(folder.path().join("config.git")).unwrap();
         let repository = Self { folder };
         git(&repository.path(), &["init", "--bare", "--quiet"]);

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use crate::{
     BareRepository,
     forge_fake::{
-        Call, Description, Flavor, ForgePeople, People, Reply, Server, TOKEN, refused,
-        state::{BOT, IssueRecord, MILESTONE, Note, Person, State, Status, shown},
+        Call, Description, Flavor, ForgePeople, People, Reply, Server, TOKEN, locked, refused,
+        state::{BOT, IssueRecord, MILESTONE, Note, Person, Pull, Stage, State, Status, shown},
     },
 };
 
@@ -24,6 +24,21 @@ const TEAM: u64 = 41;
 /// A running Gitea.
 pub struct GiteaFake {
     server: Server,
+}
+
+/// A pull request as anybody sees it.
+#[derive(Debug, Clone)]
+pub struct SeenPull {
+    /// Its number.
+    pub number: u64,
+    /// Its title.
+    pub title: String,
+    /// The branch that it offers.
+    pub branch: String,
+    /// Whether it is neither merged nor closed.
+    pub is_open: bool,
+    /// What the bot said.
+    pub comments: Vec<String>,
 }
 
 impl std::fmt::Debug for GiteaFake {
@@ -67,6 +82,32 @@ impl GiteaFake {
     #[must_use]
     pub fn people(&self) -> impl ForgePeople + use<> {
         People { state: Arc::clone(&self.server.state) }
+    }
+
+    /// Every pull request that was ever opened.
+    #[must_use]
+    pub fn pulls(&self) -> Vec<SeenPull> {
+        let state = locked(&self.server.state);
+        let by_bot = |note: &&Note| note.by == BOT;
+        let seen = |pull: &Pull| SeenPull {
+            number: pull.number,
+            title: pull.title.clone(),
+            branch: pull.head.clone(),
+            is_open: pull.stage == Stage::Open,
+            comments: pull.notes.iter().filter(by_bot).map(|note| note.body.clone()).collect(),
+        };
+        state.pulls.iter().map(seen).collect()
+    }
+
+    /// The time that it has, in milliseconds since 1970; each act takes it a second.
+    pub fn set_clock(&self, now: i64) {
+        locked(&self.server.state).set_clock(now);
+    }
+
+    /// Somebody merges a pull request. Returns whether that was possible: it may conflict, or somebody may push meanwhile.
+    #[must_use]
+    pub fn merge_if_possible(&self, number: u64) -> bool {
+        locked(&self.server.state).try_merge(number, "Merged by a person").is_ok()
     }
 
     /// What requests and answers had that is not described, so far.

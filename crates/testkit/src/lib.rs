@@ -8,8 +8,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed set-up fails the test")]
 
 mod authority;
+pub mod chaos;
+mod database;
 mod docker_registry;
 mod fault_proxy;
+mod faulty_disk;
 pub mod forge_contract;
 mod forge_fake;
 mod garbler;
@@ -20,6 +23,7 @@ pub mod github;
 pub mod github_world;
 mod gitlab_fake;
 mod http_fake;
+pub mod intake_world;
 mod oidc_issuer;
 mod postgres;
 mod process;
@@ -34,12 +38,14 @@ mod wire;
 pub mod world;
 
 pub use authority::{Authority, Flaw, Signer};
+pub use database::Database;
 pub use docker_registry::{DockerRegistry, REGISTRY_PASSWORDS, REGISTRY_USER};
 pub use fault_proxy::{Fault, FaultProxy};
+pub use faulty_disk::{AtSync, DiskFaults, EIO, ENOSPC, EROFS, Failing, FaultyDisk, Unsynced};
 pub use garbler::Garbler;
 pub use git_server::GitServer;
 pub use git_work::{BareRepository, deployment, git, other_deployments};
-pub use gitea_fake::GiteaFake;
+pub use gitea_fake::{GiteaFake, SeenPull};
 pub use gitlab_fake::GitlabFake;
 pub use http_fake::{Asked, HttpFake, response};
 pub use oidc_issuer::OidcIssuer;

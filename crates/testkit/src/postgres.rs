@@ -4,7 +4,6 @@
 //! as nobody. It knows no passwords: only this machine reaches it.
 
 use std::{
-    ffi::OsString,
     os::unix::{fs::chown, process::CommandExt as _},
     path::{Path, PathBuf},
     process::Command,
@@ -177,7 +176,7 @@ impl Drop for Postgres {
 /// The folder with PostgreSQL's programs, the newest where there are several.
 fn programs() -> PathBuf {
     let has_all = |folder: &Path| ["initdb", "postgres", "psql"].iter().all(|name| folder.join(name).is_file());
-    let path = std::env::var_os("PATH").unwrap_or_else(OsString::new);
+    let path = std::env::var_os("PATH").unwrap_or_default();
     let installed = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<(u32, PathBuf)> = installed
         .filter_map(|entry| Some((entry.file_name().to_str()?.parse().ok()?, entry.path().join("bin"))))

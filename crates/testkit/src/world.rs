@@ -11,7 +11,7 @@ use serde_json::Value;
 use tagboat_intake::sign_standard_webhook;
 
 use crate::{
-    BareRepository, DockerRegistry, Garbler, GitServer, OidcIssuer, Process, SshServer, Wire, free_port,
+    BareRepository, Database, DockerRegistry, Garbler, GitServer, OidcIssuer, Process, SshServer, Wire, free_port,
     other_deployments, wait_for_port,
 };
 
@@ -37,6 +37,8 @@ pub struct WorldSetup {
     /// How far away, in one direction, the Git server over http and the registry are; its notifications are as far. Without
     /// it there are no wires.
     pub wire_delay: Option<Duration>,
+    /// In what the server keeps its state.
+    pub database: Database,
     /// So many of the registry's first notifications arrive as garbage. Not together with `wire_delay`.
     pub garbled: usize,
 }
@@ -45,7 +47,15 @@ impl WorldSetup {
     /// For scenarios: nothing waits, everything is logged.
     #[must_use]
     pub fn quick(binary: &str) -> Self {
-        Self { binary: PathBuf::from(binary), settle: "0s", log: "debug", padding: 0, wire_delay: None, garbled: 0 }
+        Self {
+            binary: PathBuf::from(binary),
+            settle: "0s",
+            log: "debug",
+            padding: 0,
+            wire_delay: None,
+            database: Database::Sqlite,
+            garbled: 0,
+        }
     }
 }
 
@@ -151,12 +161,13 @@ impl World {
             std::fs::write(folder.path().join(name), format!("{secret}\n")).unwrap();
         }
         let settings = format!(
-            "listen: 127.0.0.1:{port}\nsettle: {{ quiet: {settle} }}\nlimits: {{ bodyBytes: 20000 }}\nrepositories:\n  - name: config\n    url: {url}\n{access}\
+            "listen: 127.0.0.1:{port}\n{database}settle: {{ quiet: {settle} }}\nlimits: {{ bodyBytes: 20000 }}\nrepositories:\n  - name: config\n    url: {url}\n{access}\
              receivers:\n  - name: registry\n    kind: distribution\n    registry: {host}\n    images: [\"{host}/acme/*\"]\n    secretFiles: [registry-secret]\n\
              \x20 - name: actions\n    kind: generic-oidc\n    images: [\"{host}/acme/*\"]\n\
              \x20   identity: {{ provider: github-actions, issuer: \"{issuer}\", claims: {{ repository: acme/* }} }}\n\
              \x20 - name: ci\n    kind: generic\n    images: [\"{host}/acme/*\"]\n    secretFiles: [ci-secret]\n",
             settle = setup.settle,
+            database = setup.database.setting(),
             issuer = issuer.url(),
         );
         std::fs::write(folder.path().join("tagboat.yaml"), settings).unwrap();

@@ -64,6 +64,18 @@ enum Task {
         #[arg(long)]
         runs: Option<u32>,
     },
+    /// Kill the real binary again and again while events arrive, then hold what is left against what was promised.
+    Chaos {
+        /// How often. A long run has 2,000.
+        #[arg(long, default_value_t = 200)]
+        kills: u32,
+        /// What decides where it is killed and what happens meanwhile. Default: another one each time.
+        #[arg(long)]
+        seed: Option<u64>,
+        /// In what it keeps its state: `sqlite`, on a disk that loses what was not synced, or `postgres`, one of its own.
+        #[arg(long, default_value = "sqlite", value_parser = ["sqlite", "postgres"])]
+        database: String,
+    },
     /// Run the engine in the simulator, one seed after the other, until one fails.
     Simulate {
         /// How many seeds.
@@ -117,6 +129,7 @@ fn main() -> ExitCode {
             options.extend(flags.iter().filter(|(_, is_set)| *is_set).map(|(name, _)| (*name).to_owned()));
             simulate(seeds, from, &options)
         }
+        Task::Chaos { kills, seed, database } => chaos(kills, seed, &database),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -177,6 +190,19 @@ fn bench(name: &str, rounds: u32, files: Option<u32>, output: &str) -> Result<()
     let folder = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
     let binary = format!("{folder}/release/tagboat");
     run(command.args([name, &binary, &rounds.to_string(), &files.to_string(), output]))
+}
+
+fn chaos(kills: u32, seed: Option<u64>, database: &str) -> Result<(), String> {
+    tools::install()?;
+    // The seed needs no more than to be another one.
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().map_or(0, |now| now.as_secs());
+    let seed = seed.unwrap_or(now);
+    run(Command::new("cargo").args(["build", "--quiet", "--package", "tagboat"]))?;
+    let mut command = Command::new("cargo");
+    command.args(["run", "--quiet", "--package", "tagboat-testkit", "--bin", "chaos", "--"]);
+    let folder = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".to_owned());
+    let binary = std::path::absolute(format!("{folder}/debug/tagboat")).map_err(|error| error.to_string())?;
+    run(command.arg(binary).args([&kills.to_string(), &seed.to_string(), database]))
 }
 
 fn simulate(seeds: u64, from: u64, options: &[String]) -> Result<(), String> {

@@ -8,7 +8,7 @@ use std::{
 use crate::run;
 
 /// Program, package, what it is for.
-const TOOLS: [(&str, &str, &str); 11] = [
+const TOOLS: [(&str, &str, &str); 13] = [
     ("git", "git", "config repositories"),
     ("docker-registry", "docker-registry", "a registry with its own notifications"),
     ("sshd", "openssh-server", "config repositories over ssh"),
@@ -19,6 +19,8 @@ const TOOLS: [(&str, &str, &str); 11] = [
     ("kubectl", "kubernetes-client", "rendering kustomizations"),
     ("curl", "curl", "the script for CI without the binary"),
     ("openssl", "openssl", "the script for CI without the binary"),
+    ("cc", "gcc", "the library that loses what was not synced"),
+    ("sqlite3", "sqlite3", "a look at the database from outside"),
     ("pg_ctlcluster", "postgresql", "the other database"),
 ];
 

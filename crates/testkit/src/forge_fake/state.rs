@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use tagboat_model::Timestamp;
 
-use crate::git_work::{BareRepository, git};
+use crate::git_work::{BareRepository, git, try_git};
 
 /// When it begins.
 const START: i64 = 1_790_000_000_000;
@@ -146,6 +146,10 @@ impl State {
         self.repository.path()
     }
 
+    pub(crate) fn set_clock(&mut self, now: i64) {
+        self.now = now;
+    }
+
     /// A second later.
     pub(crate) fn tick(&mut self) -> i64 {
         self.now += 1000;
@@ -230,14 +234,20 @@ impl State {
 
     /// Merge with a commit of two parents.
     pub(crate) fn merge(&mut self, number: u64, message: &str) {
+        self.try_merge(number, message).expect("it can be merged");
+    }
+
+    /// The same, unless it conflicts or somebody pushes meanwhile.
+    pub(crate) fn try_merge(&mut self, number: u64, message: &str) -> Result<(), String> {
         let pull = self.pull(number).expect("there is such a pull request").clone();
         let (folder, head) = (self.folder(), self.head(&pull));
         let base = self.head_of(&pull.base).expect("its base is there");
-        let tree = git(&folder, &["merge-tree", "--write-tree", &base, &head]);
+        let tree = try_git(&folder, &["merge-tree", "--write-tree", &base, &head])?;
         let tree = tree.lines().next().unwrap_or_default();
         let commit = git(&folder, &["commit-tree", tree, "-p", &base, "-p", &head, "-m", message]);
-        git(&folder, &["update-ref", &format!("refs/heads/{}", pull.base), commit.trim(), &base]);
+        try_git(&folder, &["update-ref", &format!("refs/heads/{}", pull.base), commit.trim(), &base])?;
         self.set_stage(number, Stage::Merged);
+        Ok(())
     }
 
     pub(crate) fn changed_paths(&self, pull: &Pull) -> Vec<String> {

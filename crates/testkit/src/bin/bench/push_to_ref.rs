@@ -15,8 +15,15 @@ pub(crate) async fn run(setup: &Setup) {
     let (rounds, padding) = (setup.rounds, setup.files);
     // The server runs in a folder of its own.
     let binary: PathBuf = std::fs::canonicalize(&setup.binary).unwrap();
-    let world =
-        |settle| WorldSetup { binary: binary.clone(), settle, log: "warn", padding, wire_delay: None, garbled: 0 };
+    let world = |settle| WorldSetup {
+        binary: binary.clone(),
+        settle,
+        log: "warn",
+        padding,
+        wire_delay: None,
+        database: tagboat_testkit::Database::Sqlite,
+        garbled: 0,
+    };
     say(&format!("{rounds} rounds, {padding} further files, http://, times in ms: median (least .. most)"));
     let at_once = World::over_http(world("0s")).await;
     at_once.wait_until_started().await;

@@ -27,6 +27,7 @@ pub(crate) async fn measure(setup: &Setup, files: usize, figures: &mut Figures) 
         log: "warn",
         padding: files,
         wire_delay: Some(DELAY),
+        database: tagboat_testkit::Database::Sqlite,
         garbled: 0,
     })
     .await;

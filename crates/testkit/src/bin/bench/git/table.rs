@@ -30,8 +30,16 @@ const CHANGED: usize = 10;
 pub(crate) async fn show(setup: &Setup, files: usize, figures: &mut Figures) {
     let binary = setup.binary.clone();
     let log = "tagboat_engine=debug,tagboat_repository::push=debug,warn";
-    let world =
-        World::over_http(WorldSetup { binary, settle: "0s", log, padding: files, wire_delay: None, garbled: 0 }).await;
+    let world = World::over_http(WorldSetup {
+        binary,
+        settle: "0s",
+        log,
+        padding: files,
+        wire_delay: None,
+        database: tagboat_testkit::Database::Sqlite,
+        garbled: 0,
+    })
+    .await;
     whole_path::wait_until_started(&world).await;
     whole_path::announced(&world, "1.4.1").await;
     let before = world.log().len();

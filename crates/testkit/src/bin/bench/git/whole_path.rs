@@ -35,6 +35,7 @@ pub(crate) async fn compare(setup: &Setup, files: usize, figures: &mut Figures) 
         log: "warn",
         padding: files,
         wire_delay: None,
+        database: tagboat_testkit::Database::Sqlite,
         garbled: 0,
     })
     .await;
