@@ -39,6 +39,26 @@ async fn merge_now(
 }
 
 impl Engine {
+    /// A listing may lag behind: what was merged meanwhile is not written over, and what people pushed meanwhile is seen
+    /// first. That the branch stands elsewhere shows when it is to be deleted.
+    async fn close(
+        &self,
+        key: &BranchKey,
+        forge: &dyn Forge,
+        number: u64,
+        (title, body): (&str, &str),
+        seen: Option<&CommitId>,
+    ) -> Result<Acted, ReconcileError> {
+        let is_as_seen = |pull: &PullRequest| seen.is_none_or(|seen| pull.head_commit == *seen);
+        let now = forge.pull_request(number).await?;
+        if now.is_some_and(|pull| pull.state == PullState::Open && is_as_seen(&pull)) {
+            let (title, body) = (Some(title.to_owned()), Some(self.shortened(key, body).await?));
+            let edit = PullRequestEdit { title, body, open: Some(false), draft: None };
+            forge.edit_pull_request(number, &edit).await?;
+        }
+        Ok(Acted::Quiet)
+    }
+
     pub(super) async fn act_on_pull(
         &self,
         key: &BranchKey,
@@ -63,18 +83,8 @@ impl Engine {
                 Ok(Acted::Quiet)
             }
             PullStep::Close { number, title, body, delete } => {
-                // A listing may lag behind: what was merged meanwhile is not written over, and what people pushed meanwhile
-                // is seen first. That the branch stands elsewhere shows when it is to be deleted.
                 let seen = delete.as_ref().map(|(_, stands)| stands);
-                let is_as_seen = |pull: &PullRequest| seen.is_none_or(|seen| pull.head_commit == *seen);
-                let now = forge.pull_request(*number).await?;
-                if !now.is_some_and(|pull| pull.state == PullState::Open && is_as_seen(&pull)) {
-                    return Ok(Acted::Quiet);
-                }
-                let (title, body) = (Some(title.clone()), Some(self.shortened(key, body).await?));
-                let edit = PullRequestEdit { title, body, open: Some(false), draft: None };
-                forge.edit_pull_request(*number, &edit).await?;
-                Ok(Acted::Quiet)
+                self.close(key, forge, *number, (title, body), seen).await
             }
             PullStep::Comment { number, mark, body } => {
                 forge.comment(*number, mark, body).await?;

@@ -193,9 +193,8 @@ fn queue(text: &mut String, tally: Option<&Tally>, standing: &Standing, now: Tim
         tally.map(|it| [(&["done"][..], it.done), (&["refused"][..], it.refused), (&["pending"][..], it.pending)]);
     gauges(text, &families::EVENTS, events.into_iter().flatten());
     gauges(text, &families::EVENTS_LIMIT, [(NO_LABELS, standing.most_pending)]);
-    let branches = tally.map(|it| {
-        [(&["waiting"][..], it.waiting), (&["failing"][..], it.failing), (&["parked"][..], it.parked)]
-    });
+    let branches =
+        tally.map(|it| [(&["waiting"][..], it.waiting), (&["failing"][..], it.failing), (&["parked"][..], it.parked)]);
     gauges(text, &families::QUEUE, branches.into_iter().flatten());
     let age = tally.map(|it| it.oldest.map_or(0.0, |oldest| seconds(now.since(oldest))));
     gauges(text, &families::QUEUE_AGE, age.map(|age| (NO_LABELS, age)));

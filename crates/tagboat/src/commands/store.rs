@@ -62,7 +62,7 @@ async fn stats(store: &dyn Upkeep, output: Output) -> Result<Code, Failure> {
 }
 
 fn show(sizes: &[TableSize], waiting: &[&BranchState], parked: &[&BranchState]) {
-    output::line(styled(BOLD, &format!("{:<16}{:>12}{:>14}", "table", "rows", "bytes")));
+    output::line(styled(BOLD, format!("{:<16}{:>12}{:>14}", "table", "rows", "bytes")));
     for TableSize { table, rows, bytes } in sizes {
         output::line(format!("{table:<16}{rows:>12}{bytes:>14}"));
     }

@@ -176,7 +176,7 @@ pub fn run(settings: Settings) -> Result<Report, Broken> {
     if let Some(broken) = broken(&world) {
         return Err(broken);
     }
-    Ok(world.finish(report))
+    Ok(world.finish(&report))
 }
 
 fn broken(world: &World) -> Option<Broken> {
@@ -256,7 +256,7 @@ impl World {
         }
     }
 
-    fn finish(&self, report: Report) -> Report {
+    fn finish(&self, report: &Report) -> Report {
         let (commits, pulls, comments) = self.visible();
         let count = |count: usize| u64::try_from(count).unwrap();
         let races = self.git(world::ACME).races + self.git(world::ZETA).races;
@@ -268,7 +268,7 @@ impl World {
             comments,
             races,
             holds: count(self.store().look(|tables| tables.past.placed())),
-            ..report
+            ..report.clone()
         }
     }
 }

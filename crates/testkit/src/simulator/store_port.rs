@@ -7,7 +7,7 @@ use tagboat_model::{
 };
 use tagboat_ports::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
-    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, ToRecord, Work,
+    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, Tally, ToRecord, Work,
 };
 
 use super::{
@@ -195,8 +195,12 @@ impl Store for Door {
         std::future::pending::<()>().await;
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.read("store: ping", self.store().ping()).await
+    async fn probe(&self) -> Result<(), StoreError> {
+        self.read("store: probe", self.store().probe()).await
+    }
+
+    async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError> {
+        self.read("store: tally", self.store().tally(now)).await
     }
 
     async fn deliveries(&self, receiver: Option<&ReceiverName>, limit: u32) -> Result<Vec<DeliveryRecord>, StoreError> {
