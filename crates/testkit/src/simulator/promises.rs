@@ -212,7 +212,10 @@ impl World {
         if same > 1 {
             self.broke(Promise::PeopleAreToldOnce, || format!("{same} pull requests are open of {}", pull.head));
         }
-        let (closed, began) = (self.ledger().closed.clone(), self.ledger().began[replica]);
+        let (closed, began) = {
+            let ledger = self.ledger();
+            (ledger.closed.clone(), ledger.began[replica])
+        };
         for put in puts_of(&pull).into_iter().filter(|put| closed.get(put).is_some_and(|at| *at < began)) {
             self.broke(Promise::PeopleAreHeard, || format!("#{number} offers {put:?} again, which people closed"));
         }
