@@ -36,6 +36,9 @@ use crate::{Database, DiskFaults};
 const CONNECTIONS: usize = 4;
 /// How long the server may take to get everything done once nobody kills it any more.
 const LONGEST_CALM: Duration = Duration::from_secs(180);
+/// How long a point is waited for.
+const LEAST_PATIENCE: Duration = Duration::from_millis(900);
+const MOST_PATIENCE: Duration = Duration::from_secs(4);
 /// Between two looks at the process.
 const LOOK: Duration = Duration::from_millis(2);
 /// Broken promises that are told, and how much of each.
@@ -106,9 +109,18 @@ async fn course(
     let sending: Vec<_> = (0..CONNECTIONS).map(|_| tokio::spawn(senders.clone().run(random.fork()))).collect();
     let stop = Arc::new(AtomicBool::new(false));
     let busy = Busy::start(world, &senders, &stop, &mut random);
+    let mut longest = (first_look * 3).clamp(LEAST_PATIENCE, MOST_PATIENCE);
     for number in 1..=setup.kills {
         let point = FailPoint::choose(&mut random, &setup.database);
-        let name = one_life(world, point, first_look, &mut random).await?;
+        let name = match one_life(world, point, longest, &mut random).await? {
+            true => point.name(),
+            // A machine that is busy with other things, or more work than before: longer lives reach more.
+            false => {
+                longest = (longest * 3 / 2).min(MOST_PATIENCE);
+                "random".to_owned()
+            }
+        };
+        longest = (longest * 9 / 10).max(LEAST_PATIENCE);
         *report.kills.entry(name).or_default() += 1;
         progress(number);
     }
@@ -122,32 +134,32 @@ async fn course(
     Ok(())
 }
 
-/// Start the server, and kill it. Returns where that was.
+/// Start the server, and kill it. Returns whether that was at the point, or because it was not reached.
 async fn one_life(
     world: &World,
     point: FailPoint,
-    first_look: Duration,
+    longest: Duration,
     random: &mut fastrand::Rng,
-) -> Result<String, String> {
+) -> Result<bool, String> {
     let faults = point.disk(random);
     if let Some(disk) = &world.disk {
         disk.set(&faults);
     }
     world.trap.set(point.outside());
     world.start_tagboat();
-    let until = Instant::now() + point.patience(first_look);
+    let until = Instant::now() + point.patience(longest);
     let victim = &world.trap.victim;
     loop {
         if let Some(status) = victim.end() {
             return match status.signal() {
-                Some(SIGKILL) => Ok(point.name()),
+                Some(SIGKILL) => Ok(true),
                 _ => Err(format!("the server ended by itself ({status}): {}", world.end_of_log())),
             };
         }
         if Instant::now() > until {
             let in_time = matches!(point, FailPoint::Start(_) | FailPoint::Random(_));
             victim.kill();
-            return Ok(if in_time || world.trap.has_fired() { point.name() } else { "random".to_owned() });
+            return Ok(in_time || world.trap.has_fired());
         }
         tokio::time::sleep(LOOK).await;
     }

@@ -29,16 +29,12 @@ const MOST_SYNCS: u32 = 16;
 /// Likewise for statements.
 const MOST_STATEMENTS: u32 = 120;
 
-/// How long a point is waited for.
-const LEAST_PATIENCE: Duration = Duration::from_millis(900);
-const MOST_PATIENCE: Duration = Duration::from_secs(4);
-
 /// A point in the life of the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailPoint {
-    /// So many hundredths of a first look after it was started: before, or just after, it listens.
+    /// So many parts of 300 of the longest wait after it was started: before, or just after, it listens.
     Start(u32),
-    /// So many hundredths of a first look after it was started, whatever it does.
+    /// So many parts of 300 of the longest wait after it was started, whatever it does.
     Random(u32),
     /// At something that is seen from outside.
     Outside(Point),
@@ -100,12 +96,11 @@ impl FailPoint {
         DiskFaults { unsynced, kill, seed: random.u32(..), ..DiskFaults::default() }
     }
 
-    /// After this long it is not waited for any longer. How long the first look at the config repository took says how fast
-    /// the machine is now.
-    pub(super) fn patience(self, first_look: Duration) -> Duration {
+    /// After this long it is not waited for any longer. `longest` is how long points are waited for now.
+    pub(super) fn patience(self, longest: Duration) -> Duration {
         match self {
-            Self::Start(hundredths) | Self::Random(hundredths) => first_look * hundredths / 100,
-            Self::Outside(_) | Self::Sync(..) => (first_look * 3).clamp(LEAST_PATIENCE, MOST_PATIENCE),
+            Self::Start(hundredths) | Self::Random(hundredths) => longest * hundredths / 300,
+            Self::Outside(_) | Self::Sync(..) => longest,
         }
     }
 }
