@@ -165,6 +165,7 @@ async fn a_database_that_is_garbage_is_refused_by_its_name() {
         let told = log.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
         let database = world.database();
         assert!(told.contains(&*database.to_string_lossy()) && told.contains("cannot be used"), "{name}: {log}");
+        assert!(log.contains("move it away and start again"), "{name}: {log}");
         // It is left as it was, for whoever can read more of it.
         assert_eq!(std::fs::read(&database).unwrap()[from..end], wrong, "{name}");
     }

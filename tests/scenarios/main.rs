@@ -24,6 +24,7 @@ mod observed;
 mod plan;
 mod policy;
 mod promotion;
+mod replicas;
 mod senders_cli;
 mod update;
 mod world;

@@ -37,6 +37,22 @@ pub async fn open(url: &str, password: Option<&str>) -> Result<Arc<dyn Upkeep>, 
     }
 }
 
+/// Whether an operation failed because the database's file is none, or is damaged.
+#[must_use]
+pub fn is_damaged(error: &StoreError) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(&*error.source);
+    while let Some(cause) = next {
+        if let Some(sqlx::Error::Database(told)) = cause.downcast_ref::<sqlx::Error>() {
+            // SQLite's words for it; extended codes have the kind in their lowest byte. <https://sqlite.org/rescode.html>
+            let code =
+                told.try_downcast_ref::<sqlx::sqlite::SqliteError>().and_then(|_| told.code()?.parse::<i32>().ok());
+            return matches!(code.map(|code| code & 0xff), Some(11 | 26));
+        }
+        next = cause.source();
+    }
+    false
+}
+
 /// Whether a URL is one of PostgreSQL.
 #[must_use]
 pub fn is_postgres(url: &str) -> bool {

@@ -6,10 +6,13 @@
 use std::{sync::Arc, time::Duration};
 
 use futures_util::future::BoxFuture;
-use tagboat_ports::StoreError;
+use tagboat_ports::{NewDelivery, StoreError, Stored};
 use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::dialect::{BEGIN, COMMIT_AND_WAKE, Connection, Connector, LONGEST};
+use super::{
+    dialect::{BEGIN, COMMIT_AND_WAKE, Connection, Connector, LONGEST},
+    statements::deliveries,
+};
 
 /// Rows, about, that operations of one transaction write together at most; bounds how long the first of them waits. One that
 /// writes more is alone.
@@ -23,7 +26,14 @@ struct Operation {
     weight: usize,
     /// Whether it may make work due.
     wakes: bool,
-    run: Run,
+    work: What,
+}
+
+/// Deliveries of one group are written together, with a few statements for all of them: a statement, which goes to another
+/// thread or another machine and back, costs more than a row.
+enum What {
+    Delivery(Box<NewDelivery>, oneshot::Sender<Result<Stored, String>>),
+    Other(Run),
 }
 
 /// Runs one operation (or, without a connection, does not) and returns whether it was done and how to answer its
@@ -74,13 +84,25 @@ impl Writer {
                 (done, answer)
             })
         });
-        let queued = tokio::time::timeout(LONGEST_QUEUED, self.queue.send(Operation { weight, wakes, run })).await;
-        queued
-            .map_err(|_| failed("too much waits to be written".into()))?
-            .map_err(|_| failed("the writer has ended".into()))?;
+        self.queue(Operation { weight, wakes, work: What::Other(run) }).await.map_err(|why| failed(why.into()))?;
         let result: Result<T, Box<dyn std::error::Error + Send + Sync>> =
             answer.await.map_err(|_| failed("the database gave no answer".into()))?;
         result.map_err(failed)
+    }
+
+    /// Store a delivery, which writes about so many rows, in the next group and return when it is durable.
+    pub(super) async fn deliver(&self, weight: usize, delivery: NewDelivery) -> Result<Stored, StoreError> {
+        let failed = |source| StoreError { operation: "store a delivery", source };
+        let (reply, answer) = oneshot::channel();
+        let work = What::Delivery(Box::new(delivery), reply);
+        self.queue(Operation { weight, wakes: true, work }).await.map_err(|why| failed(why.into()))?;
+        let result = answer.await.map_err(|_| failed("the database gave no answer".into()))?;
+        result.map_err(|error| failed(error.into()))
+    }
+
+    async fn queue(&self, operation: Operation) -> Result<(), &'static str> {
+        let queued = tokio::time::timeout(LONGEST_QUEUED, self.queue.send(operation)).await;
+        queued.map_err(|_| "too much waits to be written")?.map_err(|_| "the writer has ended")
     }
 }
 
@@ -126,7 +148,10 @@ impl Task {
             Ok(connection) => connection,
             Err(error) => {
                 for operation in group {
-                    (operation.run)(None).await.1(Err(error.clone()));
+                    match operation.work {
+                        What::Delivery(_, reply) => drop(reply.send(Err(error.clone()))),
+                        What::Other(run) => (run)(None).await.1(Err(error.clone())),
+                    }
                 }
                 return;
             }
@@ -174,13 +199,25 @@ async fn in_time<T>(work: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-/// Each operation within a savepoint of its own.
+/// Each operation within a savepoint of its own; deliveries, of which no order was promised, come first and together.
 async fn run_all(connection: &mut Connection, group: Vec<Operation>) -> Vec<Answer> {
-    let mut answers = Vec::with_capacity(group.len());
+    let (mut all, mut replies, mut others) = (Vec::new(), Vec::new(), Vec::new());
     for operation in group {
+        match operation.work {
+            What::Delivery(delivery, reply) => {
+                all.push(*delivery);
+                replies.push(reply);
+            }
+            What::Other(run) => others.push(run),
+        }
+    }
+    let stored = deliver_all(connection, &all).await;
+    let mut answers: Vec<Answer> =
+        replies.into_iter().zip(stored).map(|(reply, stored)| answer_of(reply, stored)).collect();
+    for run in others {
         // Without a savepoint the operation could not be undone alone, so it is not begun.
         let savepoint = execute(connection, "SAVEPOINT one").await.is_ok();
-        let (done, answer) = (operation.run)(savepoint.then_some(&mut *connection)).await;
+        let (done, answer) = run(savepoint.then_some(&mut *connection)).await;
         answers.push(answer);
         if savepoint && !done {
             let _ = execute(connection, "ROLLBACK TO one").await;
@@ -190,6 +227,41 @@ async fn run_all(connection: &mut Connection, group: Vec<Operation>) -> Vec<Answ
         }
     }
     answers
+}
+
+/// All of them together; if that fails, each alone, so that one that fails undoes only itself.
+async fn deliver_all(connection: &mut Connection, all: &[NewDelivery]) -> Vec<Result<Stored, String>> {
+    if all.len() > 1 && execute(connection, "SAVEPOINT one").await.is_ok() {
+        let stored = deliveries::accept_all(connection, all).await;
+        if stored.is_err() {
+            let _ = execute(connection, "ROLLBACK TO one").await;
+        }
+        let _ = execute(connection, "RELEASE one").await;
+        if let Ok(stored) = stored {
+            return stored.into_iter().map(Ok).collect();
+        }
+    }
+    let mut results = Vec::with_capacity(all.len());
+    for delivery in all {
+        if let Err(error) = execute(connection, "SAVEPOINT one").await {
+            results.push(Err(error));
+            continue;
+        }
+        let stored = deliveries::accept(connection, delivery).await;
+        if stored.is_err() {
+            let _ = execute(connection, "ROLLBACK TO one").await;
+        }
+        let _ = execute(connection, "RELEASE one").await;
+        results.push(stored.map_err(|error| error.to_string()));
+    }
+    results
+}
+
+fn answer_of(reply: oneshot::Sender<Result<Stored, String>>, stored: Result<Stored, String>) -> Answer {
+    Box::new(move |committed| {
+        // The caller may have gone away.
+        let _ = reply.send(committed.and(stored));
+    })
 }
 
 async fn execute(connection: &mut Connection, sql: &'static str) -> Result<(), String> {

@@ -37,7 +37,12 @@ const LARGEST_ANNOUNCEMENT: usize = 16 * 1024;
 /// Bytes of them that are held at once.
 const ANNOUNCED_BYTES_AT_ONCE: usize = 16 * 1024 * 1024;
 /// How long a worker holds a branch without renewing it; a stopped process is replaced after it.
-const LEASE: Duration = Duration::from_seconds(120);
+const LEASE: Duration = Duration::from_seconds(30);
+
+/// What is said of a database that cannot be read.
+const DAMAGED: &str = "\nmove it away and start again, or restore it: what runs, what is offered and what is held is found again in Git, \
+                       at the forge and in the registries; what is lost is which events waited, and the history of deliveries, events \
+                       and decisions";
 
 /// The parts of a server, wired and not yet started.
 pub(crate) struct Parts {
@@ -62,7 +67,13 @@ pub(crate) async fn open_store(file: &ServerFile) -> Result<Arc<dyn Upkeep>, Fai
     let url = database_url(file);
     let password = file.database_password().map(|source| secrets::read("the database", &source)).transpose()?;
     let store = tagboat_store::open(&url, password.as_ref().map(|password| password.expose_secret())).await;
-    store.map_err(|error| Failure::failed(&format!("the database {} cannot be used", shown_database(&url)), &error))
+    store.map_err(|error| {
+        let mut failure = Failure::failed(&format!("the database {} cannot be used", shown_database(&url)), &error);
+        if tagboat_store::is_damaged(&error) {
+            failure.message.push_str(DAMAGED);
+        }
+        failure
+    })
 }
 
 /// Open the database of a server file if there is one: a file that is not there is not made by looking.

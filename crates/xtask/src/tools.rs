@@ -8,7 +8,7 @@ use std::{
 use crate::run;
 
 /// Program, package, what it is for.
-const TOOLS: [(&str, &str, &str); 13] = [
+const TOOLS: [(&str, &str, &str); 14] = [
     ("git", "git", "config repositories"),
     ("docker-registry", "docker-registry", "a registry with its own notifications"),
     ("sshd", "openssh-server", "config repositories over ssh"),
@@ -21,6 +21,7 @@ const TOOLS: [(&str, &str, &str); 13] = [
     ("openssl", "openssl", "the script for CI without the binary"),
     ("cc", "gcc", "the library that loses what was not synced"),
     ("sqlite3", "sqlite3", "a look at the database from outside"),
+    ("python3", "python3", "another program that holds the database"),
     ("pg_ctlcluster", "postgresql", "the other database"),
 ];
 

@@ -82,6 +82,31 @@ pub(crate) async fn mark_dirty(c: &mut Connection, key: &BranchKey, now: Timesta
     row.try_get("dirty")
 }
 
+/// As [`mark_dirty`] so many times, by events of which the first and the last came then. Returns the last sequence.
+pub(crate) async fn mark_dirty_often(
+    c: &mut Connection,
+    key: &BranchKey,
+    count: i64,
+    first: Timestamp,
+    last: Timestamp,
+) -> Result<i64, sqlx::Error> {
+    let row = about!(
+        "INSERT INTO branch (tenant, repository, branch, dirty, first_dirty_at, last_dirty_at)
+         VALUES ($1, $2, $3, $4, $5, $6)
+         ON CONFLICT (tenant, repository, branch) DO UPDATE SET
+           first_dirty_at = CASE WHEN branch.dirty = branch.served THEN excluded.first_dirty_at ELSE branch.first_dirty_at END,
+           last_dirty_at = excluded.last_dirty_at, dirty = branch.dirty + $4
+         RETURNING dirty",
+        key
+    )
+    .bind(count)
+    .bind(first.0)
+    .bind(last.0)
+    .fetch_one(c)
+    .await?;
+    row.try_get("dirty")
+}
+
 /// Do not let a branch wait to settle.
 pub(crate) async fn hurry(c: &mut Connection, key: &BranchKey) -> Result<(), sqlx::Error> {
     about!("UPDATE branch SET urgent = 1 WHERE tenant = $1 AND repository = $2 AND branch = $3", key)

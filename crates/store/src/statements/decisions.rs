@@ -6,7 +6,7 @@ use tagboat_ports::{DecisionRecord, DecisionsAbout, PendingChange, Recorded, Set
 
 use super::{
     branches::{self, about},
-    dialect::{Connection, Row},
+    dialect::{Connection, Database, Row},
     interests,
     rows::{branch_key, json, optional, parsed, time, to_json},
 };
@@ -57,11 +57,17 @@ pub(crate) async fn record(c: &mut Connection, work: &Work, record: &ToRecord) -
                 record.at
             }
         };
-        link_events(c, work, id, &decision.image.to_string()).await?;
-        if let (true, Some(version)) = (*planned, &decision.version) {
-            link_waiting_events(c, work, id, (&decision.image.to_string(), version.tag.as_str())).await?;
-        }
         times.push(at);
+    }
+    // In steps, because of all that wait there may be more than a statement can name.
+    for some in record.decisions.chunks(1000) {
+        let decided = some.iter().map(|(id, decision, _)| (id.as_str(), decision.image.to_string()));
+        link_events(c, work, decided).await?;
+        let planned = some.iter().filter(|(_, _, planned)| *planned);
+        let planned = planned.filter_map(|(id, decision, _)| {
+            Some((id.as_str(), decision.image.to_string(), decision.version.as_ref()?.tag.to_string()))
+        });
+        link_waiting_events(c, work, planned.collect()).await?;
     }
     Ok(Recorded::At(times))
 }
@@ -103,47 +109,50 @@ async fn insert(
     .map(|_| ())
 }
 
-/// The decision answers every event about its image that this work serves. An event that names no image has none.
-async fn link_events(c: &mut Connection, work: &Work, id: &DecisionId, image: &str) -> Result<(), sqlx::Error> {
-    about!(
-        "INSERT INTO decision_event (decision, event)
-           SELECT $4, e.id FROM event e JOIN event_branch eb ON eb.event = e.id
-             JOIN branch b ON b.tenant = eb.tenant AND b.repository = eb.repository AND b.branch = eb.branch
-           WHERE eb.tenant = $1 AND eb.repository = $2 AND eb.branch = $3
-             AND eb.sequence > b.served AND eb.since <= $5 AND e.image = $6
-         ON CONFLICT DO NOTHING",
-        work.key
-    )
-    .bind(id.as_str())
-    .bind(work.sequence)
-    .bind(image)
-    .execute(c)
-    .await
-    .map(|_| ())
+/// Each decision answers every event about its image that this work serves. An event that names no image has none.
+async fn link_events(
+    c: &mut Connection,
+    work: &Work,
+    decided: impl Iterator<Item = (&str, String)>,
+) -> Result<(), sqlx::Error> {
+    let mut insert = sqlx::QueryBuilder::<Database>::new("WITH decided (decision, image) AS (");
+    insert.push_values(decided, |mut row, (id, image)| {
+        row.push_bind(id).push_bind(image);
+    });
+    insert.push(
+        ") INSERT INTO decision_event (decision, event)
+           SELECT d.decision, e.id FROM branch b CROSS JOIN event_branch eb CROSS JOIN event e CROSS JOIN decided d
+           WHERE b.tenant = eb.tenant AND b.repository = eb.repository AND b.branch = eb.branch
+             AND eb.event = e.id AND d.image = e.image AND eb.sequence > b.served AND eb.since <= ",
+    );
+    insert.push_bind(work.sequence).push(" AND b.tenant = ").push_bind(work.key.tenant.as_str());
+    insert.push(" AND b.repository = ").push_bind(work.key.repository.as_str());
+    insert.push(" AND b.branch = ").push_bind(work.key.branch.as_str()).push(" ON CONFLICT DO NOTHING");
+    insert.build().persistent(false).execute(c).await.map(|_| ())
 }
 
 /// And every earlier event about its tag: what was said then was that it has to wait.
 async fn link_waiting_events(
     c: &mut Connection,
     work: &Work,
-    id: &DecisionId,
-    (image, tag): (&str, &str),
+    planned: Vec<(&str, String, String)>,
 ) -> Result<(), sqlx::Error> {
-    about!(
-        "INSERT INTO decision_event (decision, event)
-           SELECT $4, e.id FROM event e JOIN event_branch eb ON eb.event = e.id
-           WHERE eb.tenant = $1 AND eb.repository = $2 AND eb.branch = $3 AND eb.since <= $5
-             AND e.image = $6 AND e.tag = $7
-         ON CONFLICT DO NOTHING",
-        work.key
-    )
-    .bind(id.as_str())
-    .bind(work.sequence)
-    .bind(image)
-    .bind(tag)
-    .execute(c)
-    .await
-    .map(|_| ())
+    if planned.is_empty() {
+        return Ok(());
+    }
+    let mut insert = sqlx::QueryBuilder::<Database>::new("WITH planned (decision, image, tag) AS (");
+    insert.push_values(planned, |mut row, (id, image, tag)| {
+        row.push_bind(id).push_bind(image).push_bind(tag);
+    });
+    insert.push(
+        ") INSERT INTO decision_event (decision, event)
+           SELECT p.decision, e.id FROM event_branch eb CROSS JOIN event e CROSS JOIN planned p
+           WHERE eb.event = e.id AND p.image = e.image AND p.tag = e.tag AND eb.since <= ",
+    );
+    insert.push_bind(work.sequence).push(" AND eb.tenant = ").push_bind(work.key.tenant.as_str());
+    insert.push(" AND eb.repository = ").push_bind(work.key.repository.as_str());
+    insert.push(" AND eb.branch = ").push_bind(work.key.branch.as_str()).push(" ON CONFLICT DO NOTHING");
+    insert.build().persistent(false).execute(c).await.map(|_| ())
 }
 
 pub(crate) async fn pending_changes(c: &mut Connection, key: &BranchKey) -> Result<Vec<PendingChange>, sqlx::Error> {

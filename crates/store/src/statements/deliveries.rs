@@ -1,13 +1,13 @@
 //! Deliveries: stored once each, shown, and emptied in time.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashSet};
 
 use sqlx::Row as _;
 use tagboat_model::{DeliveryId, EventId, ReceiverName, Timestamp};
 use tagboat_ports::{DeliveryRecord, NewDelivery, Stored, StoredDelivery};
 
 use super::{
-    dialect::{Connection, Row},
+    dialect::{Connection, Database, Row},
     events,
     observations::hash,
     rows::{flag, json, parsed, time, to_json},
@@ -57,6 +57,38 @@ fn bounded(key: &str) -> Cow<'_, str> {
         true => Cow::Owned(format!("sha256:{}", hash(key))),
         false => Cow::Borrowed(key),
     }
+}
+
+/// Several at once: each statement is for all of them, because a statement costs more than a row. Those that were there are
+/// looked at one by one.
+pub(crate) async fn accept_all(c: &mut Connection, all: &[NewDelivery]) -> Result<Vec<Stored>, sqlx::Error> {
+    let texts = |delivery: &NewDelivery| {
+        Ok((to_json(&delivery.reasons)?, to_json(&delivery.trust)?, to_json(&delivery.headers)?))
+    };
+    let texts = all.iter().map(texts).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let mut insert = sqlx::QueryBuilder::<Database>::new(
+        "INSERT INTO delivery (id, tenant, receiver, delivery_key, verdict, reasons, body, received_at, kind, trust, headers, body_hash, once) ",
+    );
+    insert.push_values(all.iter().zip(&texts), |mut row, (delivery, (reasons, trust, headers))| {
+        row.push_bind(delivery.id.as_str()).push_bind(delivery.tenant.as_str()).push_bind(delivery.receiver.as_str());
+        row.push_bind(bounded(&delivery.key)).push_bind(&delivery.verdict).push_bind(reasons).push_bind(&delivery.body);
+        row.push_bind(delivery.received_at.0).push_bind(&delivery.kind).push_bind(trust).push_bind(headers);
+        row.push_bind(&delivery.body_hash).push_bind(delivery.once.as_deref().map(bounded));
+    });
+    let inserted =
+        insert.push(" ON CONFLICT DO NOTHING RETURNING id").build().persistent(false).fetch_all(&mut *c).await?;
+    let inserted = inserted.iter().map(|row| row.try_get("id")).collect::<Result<HashSet<String>, sqlx::Error>>()?;
+    let is_new = |delivery: &NewDelivery| inserted.contains(delivery.id.as_str());
+    let new: Vec<&NewDelivery> = all.iter().filter(|delivery| is_new(delivery)).collect();
+    let mut counts = events::accept_all(c, &new).await?.into_iter();
+    let mut stored = Vec::with_capacity(all.len());
+    for delivery in all {
+        stored.push(match is_new(delivery) {
+            true => Stored::New(delivery.events.iter().map(|new| new.id.clone()).zip(counts.by_ref()).collect()),
+            false => repeated(c, delivery).await?,
+        });
+    }
+    Ok(stored)
 }
 
 /// What was stored before, under the same key or as the same thing under another. Of a body without a hash that was taken

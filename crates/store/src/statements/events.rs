@@ -1,6 +1,6 @@
 //! Events: what deliveries brought, which branches each concerns, what it announces.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row as _;
 use tagboat_model::{BranchKey, DeliveryId, Event, EventId, ImagePushed, Trust};
@@ -8,7 +8,7 @@ use tagboat_ports::{EventRecord, NewDelivery, NewEvent, Work};
 
 use super::{
     branches::{self, about},
-    dialect::{Connection, Row},
+    dialect::{Connection, Database, Row},
     interests, observations,
     rows::{branch_key, json, optional, parsed, time, to_json},
 };
@@ -17,6 +17,75 @@ use super::{
 pub(crate) async fn accept(c: &mut Connection, delivery: &NewDelivery, new: &NewEvent) -> Result<usize, sqlx::Error> {
     insert(c, delivery, new).await?;
     cause(c, delivery, new, &new.id).await
+}
+
+/// The events of new deliveries, in their order: as [`accept`] does with each. Returns for each how many branches.
+pub(crate) async fn accept_all(c: &mut Connection, all: &[&NewDelivery]) -> Result<Vec<usize>, sqlx::Error> {
+    let all: Vec<(&NewDelivery, &NewEvent)> =
+        all.iter().flat_map(|delivery| delivery.events.iter().map(move |new| (*delivery, new))).collect();
+    if all.is_empty() {
+        return Ok(Vec::new());
+    }
+    insert_all(c, &all).await?;
+    let announced = all.iter().filter(|(_, new)| new.trust >= Trust::Signed);
+    let announced = announced.filter_map(|(delivery, new)| Some((*delivery, pushed(&new.event)?)));
+    observations::announce_all(c, &announced.collect::<Vec<_>>()).await?;
+    // Nearly all are pushes that say all there is to them.
+    let is_simple = |new: &NewEvent| new.looks.is_empty() && new.branches.is_empty() && !new.urgent;
+    let about = |(delivery, new): &(&NewDelivery, &NewEvent)| {
+        let image = pushed(&new.event).filter(|_| is_simple(new) && new.trust > Trust::Url)?;
+        Some((delivery.tenant.to_string(), image.image.to_string()))
+    };
+    let interested = interests::branches_of_all(c, &all.iter().filter_map(about).collect()).await?;
+    let mut counts = Vec::with_capacity(all.len());
+    let mut of_branches: BTreeMap<&BranchKey, Vec<(&NewDelivery, &EventId)>> = BTreeMap::new();
+    for (index, (delivery, new)) in all.iter().enumerate() {
+        counts.push(0);
+        for key in about(&all[index]).and_then(|about| interested.get(&about)).into_iter().flatten() {
+            of_branches.entry(key).or_default().push((delivery, &new.id));
+            counts[index] += 1;
+        }
+    }
+    let mut concerned = Vec::new();
+    for (key, events) in &of_branches {
+        let times = events.iter().map(|(delivery, _)| delivery.received_at);
+        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { continue };
+        let count = i64::try_from(events.len()).unwrap_or(i64::MAX);
+        let newest = branches::mark_dirty_often(c, key, count, first, last).await?;
+        concerned.extend(events.iter().zip(newest - count + 1..).map(|((_, id), sequence)| (*key, *id, sequence)));
+    }
+    // More columns than a statement may have values would be possible with many branches.
+    for concerned in concerned.chunks(1000) {
+        let mut insert = sqlx::QueryBuilder::<Database>::new(
+            "INSERT INTO event_branch (tenant, repository, branch, event, sequence, since) ",
+        );
+        insert.push_values(concerned, |mut row, (key, id, sequence)| {
+            row.push_bind(key.tenant.as_str()).push_bind(key.repository.as_str()).push_bind(key.branch.as_str());
+            row.push_bind(id.as_str()).push_bind(sequence).push_bind(sequence);
+        });
+        insert.build().persistent(false).execute(&mut *c).await?;
+    }
+    for (index, (delivery, new)) in all.iter().enumerate().filter(|(_, (_, new))| !is_simple(new)) {
+        counts[index] = cause(c, delivery, new, &new.id).await?;
+    }
+    Ok(counts)
+}
+
+async fn insert_all(c: &mut Connection, all: &[(&NewDelivery, &NewEvent)]) -> Result<(), sqlx::Error> {
+    let texts = |(_, new): &(&NewDelivery, &NewEvent)| Ok((to_json(&new.trust)?, to_json(&new.event)?));
+    let texts = all.iter().map(texts).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    let mut insert = sqlx::QueryBuilder::<Database>::new(
+        "INSERT INTO event (id, delivery, tenant, image, tag, claimed_digest, trust, received_at, detail) ",
+    );
+    insert.push_values(all.iter().zip(texts), |mut row, ((delivery, new), (trust, detail))| {
+        let pushed = pushed(&new.event);
+        row.push_bind(new.id.as_str()).push_bind(delivery.id.as_str()).push_bind(delivery.tenant.as_str());
+        row.push_bind(pushed.map_or_else(String::new, |pushed| pushed.image.to_string()));
+        row.push_bind(pushed.map_or("", |pushed| pushed.tag.as_str()));
+        row.push_bind(pushed.and_then(|pushed| pushed.claimed_digest.as_ref()).map(|digest| digest.as_str()));
+        row.push_bind(trust).push_bind(delivery.received_at.0).push_bind(detail);
+    });
+    insert.build().persistent(false).execute(c).await.map(|_| ())
 }
 
 /// What was answered is asked once more: the answers of before are void, unless some branch still owes its own.

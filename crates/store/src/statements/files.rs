@@ -1,7 +1,7 @@
 //! What is remembered of files of config repositories. Rows come by ten thousands, so many share a statement. What they
 //! say is not looked into here.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use sqlx::{QueryBuilder, Row as _};
 use tagboat_model::{Duration, RepositoryName, TenantName, Timestamp};
@@ -60,7 +60,11 @@ pub(crate) async fn remember(
     files: &[RememberedFile],
     now: Timestamp,
 ) -> Result<(), sqlx::Error> {
-    for chunk in files.chunks(ROWS_AT_ONCE) {
+    // Files of one content are one row, and PostgreSQL writes a row once with each statement.
+    let once: BTreeMap<(BlobId, &str), &RememberedFile> =
+        files.iter().map(|file| ((file.blob, file.kind.as_str()), file)).collect();
+    let once: Vec<&RememberedFile> = once.into_values().collect();
+    for chunk in once.chunks(ROWS_AT_ONCE) {
         let mut statement = QueryBuilder::<Database>::new(
             "INSERT INTO file_memory (tenant, repository, blob, kind, finder, used_at, found) ",
         );

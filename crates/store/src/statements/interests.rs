@@ -1,6 +1,6 @@
 //! Which branch wants to know of pushes to which image, and whether it looked at all of that image.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use sqlx::Row as _;
 use tagboat_model::{BranchKey, EventId, ImageName, TenantName, Timestamp};
@@ -8,7 +8,7 @@ use tagboat_ports::{Interest, ToRecord, Work};
 
 use super::{
     branches::{self, about},
-    dialect::{Connection, Row},
+    dialect::{Connection, Database, Row},
     rows::{branch_key, flag, parsed},
 };
 
@@ -64,6 +64,27 @@ pub(crate) async fn images(c: &mut Connection, tenant: &TenantName) -> Result<Ve
         .fetch_all(c)
         .await?;
     rows.iter().map(|row| parsed(row, "image")).collect()
+}
+
+/// The branches that are interested in images, by tenant and image.
+pub(crate) async fn branches_of_all(
+    c: &mut Connection,
+    all: &BTreeSet<(String, String)>,
+) -> Result<BTreeMap<(String, String), Vec<BranchKey>>, sqlx::Error> {
+    let mut found: BTreeMap<(String, String), Vec<BranchKey>> = BTreeMap::new();
+    if all.is_empty() {
+        return Ok(found);
+    }
+    let mut select = sqlx::QueryBuilder::<Database>::new(
+        "SELECT tenant, repository, branch, image FROM interest WHERE (tenant, image) IN (",
+    );
+    select.push_values(all, |mut row, (tenant, image)| {
+        row.push_bind(tenant).push_bind(image);
+    });
+    for row in select.push(")").build().persistent(false).fetch_all(c).await? {
+        found.entry((row.try_get("tenant")?, row.try_get("image")?)).or_default().push(branch_key(&row)?);
+    }
+    Ok(found)
 }
 
 /// The branches of a tenant that are interested in an image.

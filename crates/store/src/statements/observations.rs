@@ -3,7 +3,7 @@
 use sha2::{Digest as _, Sha256};
 use sqlx::Row as _;
 use tagboat_model::{ImageName, ImagePushed, Tag, TenantName, Timestamp};
-use tagboat_ports::{Announcement, Observation, ObservedTag, Sighting};
+use tagboat_ports::{Announcement, NewDelivery, Observation, ObservedTag, Sighting};
 
 use super::{
     dialect::{Arguments, Connection, Database, Row},
@@ -131,6 +131,29 @@ pub(crate) async fn announce(
     .execute(c)
     .await
     .map(|_| ())
+}
+
+/// Several at once.
+pub(crate) async fn announce_all(c: &mut Connection, all: &[(&NewDelivery, &ImagePushed)]) -> Result<(), sqlx::Error> {
+    let said = |(delivery, pushed): &(&NewDelivery, &ImagePushed)| {
+        let source = pushed.source.as_ref()?;
+        Some(to_json(source).map(|text| {
+            (delivery.tenant.to_string(), (*pushed).clone(), delivery.received_at, text, hash(&source.origin()))
+        }))
+    };
+    let all = all.iter().filter_map(said).collect::<Result<Vec<_>, sqlx::Error>>()?;
+    if all.is_empty() {
+        return Ok(());
+    }
+    let mut insert = sqlx::QueryBuilder::<Database>::new(
+        "INSERT INTO announced (tenant, image, tag, digest, announced_at, source, origin) ",
+    );
+    insert.push_values(all, |mut row, (tenant, pushed, at, source, origin)| {
+        row.push_bind(tenant).push_bind(pushed.image.to_string()).push_bind(pushed.tag.to_string());
+        row.push_bind(pushed.claimed_digest.as_ref().map_or_else(String::new, ToString::to_string));
+        row.push_bind(at.0).push_bind(source).push_bind(origin);
+    });
+    insert.push(" ON CONFLICT DO NOTHING").build().persistent(false).execute(c).await.map(|_| ())
 }
 
 pub(crate) async fn announcements(

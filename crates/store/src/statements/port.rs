@@ -48,7 +48,7 @@ mod upkeep;
 impl Store for Backend {
     async fn accept(&self, delivery: NewDelivery) -> Result<Stored, StoreError> {
         let rows = 1 + delivery.events.len();
-        wake!(self, "store a delivery", rows, async |c| deliveries::accept(c, &delivery).await)
+        self.writer.deliver(rows, delivery).await
     }
 
     async fn images_of_interest(&self, tenant: &TenantName) -> Result<Vec<ImageName>, StoreError> {

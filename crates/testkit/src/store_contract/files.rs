@@ -56,6 +56,9 @@ pub(super) async fn what_was_found_is_remembered(memory: &dyn FileMemory) {
     let files = [file(1, "toml", "a"), file(1, "yaml", "b"), file(2, "yaml", "")];
     remember(memory, "one", &files, day(0)).await;
     assert_eq!(known(memory, "one").await, files, "the same content under two kinds of name, and nothing found");
+    let twice = [file(2, "yaml", ""), file(2, "yaml", "")];
+    remember(memory, "one", &twice, day(0)).await;
+    assert_eq!(known(memory, "one").await, files, "two files of one content");
     assert!(known(memory, "two").await.is_empty());
 
     let (stranger, other): (TenantName, RepositoryName) = ("other".parse().unwrap(), "other".parse().unwrap());
