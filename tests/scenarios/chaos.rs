@@ -6,7 +6,7 @@ use tagboat_testkit::{
 };
 
 /// A run that reaches every kind of point. The long run is `cargo xtask chaos`.
-const KILLS: u32 = 70;
+const KILLS: u32 = 50;
 
 async fn survives(database: Database, seed: u64) {
     let setup = Setup { binary: env!("CARGO_BIN_EXE_tagboat").into(), database, kills: KILLS, seed };
@@ -14,7 +14,7 @@ async fn survives(database: Database, seed: u64) {
     assert_eq!(report.killed(), KILLS, "{report}");
     // A run in which nothing was done proves nothing. On a machine that does much else, not much is.
     assert!(report.done >= 5 && report.commits >= 5 && report.pulls > 0, "{report}");
-    assert!(report.kills.len() >= 15, "{report}");
+    assert!(report.kills.len() >= 12, "{report}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,9 +1,8 @@
 //! What the engine and the server ask of the database.
 //!
-//! Dirtiness of a branch is a sequence: each event that concerns the branch raises `dirty`; a reconcile
-//! serves what it saw by setting `served` to the number that it read before it gathered. Work that arrives
-//! meanwhile therefore stays. A lease only saves work; its fence keeps a late worker from closing work that
-//! another one holds.
+//! Dirtiness of a branch is a sequence: each event that concerns the branch raises `dirty`; a reconcile serves what it saw by
+//! setting `served` to the number that it read before it gathered. Work that arrives meanwhile therefore stays. A lease only
+//! saves work; its fence keeps a late worker from closing work that another one holds.
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
@@ -42,8 +41,8 @@ pub trait Store: TagMemory + FileMemory + History {
     /// when the next one is due.
     async fn mark_sweeps(&self, interval: Duration, now: Timestamp) -> Result<Option<Timestamp>, StoreError>;
 
-    /// Take a lease on a branch that is due. Tenants take turns, and so do the config repositories of each; of one config
-    /// repository it is the branch that has been due longest, but an urgent one goes first. `Err(when)` inside says when one will be due.
+    /// Take a lease on a branch that is due. Tenants take turns, and so do the config repositories of each; of one it is the
+    /// branch that has been due longest, but an urgent one goes first. `Err(when)` inside says when one will be due.
     async fn lease(
         &self,
         owner: &str,

@@ -36,7 +36,7 @@ fn unknown_keys_name_the_nearest_known_one() {
     insta::assert_snapshot!(repository(&IMAGE.replace("semver", "semvre")), @".tagboat.yaml:4:15: unknown value `semvre`; did you mean `semver`? (known here: semver, numerical, alphabetical, newest, digest, announced, argocdImageUpdater, kargo)");
     insta::assert_snapshot!(repository(&IMAGE.replace("range", "rnage")), @".tagboat.yaml:4:25: unknown key `rnage`; did you mean `range`? (known here: range)");
     insta::assert_snapshot!(repository(&format!("{IMAGE}{}", DEV.replace("commit", "commits"))), @".tagboat.yaml:8:14: unknown value `commits`; did you mean `commit`? (known here: commit, pullRequest)");
-    insta::assert_snapshot!(server("listne: 0.0.0.0:80\n", &[]), @"tagboat.yaml:1:1: unknown key `listne`; did you mean `listen`? (known here: listen, publicUrl, dataDirectory, database, settle, sweep, api, limits, repositories, githubApp, receivers, registries, dockerConfigFile, sigstore, telemetry)");
+    insta::assert_snapshot!(server("listne: 0.0.0.0:80\n", &[]), @"tagboat.yaml:1:1: unknown key `listne`; did you mean `listen`? (known here: listen, publicUrl, dataDirectory, database, databasePasswordFile, databasePasswordEnv, settle, sweep, api, limits, repositories, githubApp, receivers, registries, dockerConfigFile, sigstore, telemetry)");
     insta::assert_snapshot!(server("settle:\n  quite: 1s\n", &[]), @"tagboat.yaml:2:3: unknown key `quite`; did you mean `quiet`? (known here: quiet, atMost)");
 }
 
@@ -62,7 +62,9 @@ fn wrong_values_say_where_and_what_to_write() {
     insta::assert_snapshot!(server("registries:\n  - host: registry\n", &[]), @"tagboat.yaml:2:11: `registry` is not a registry; write host and port as image names do, as in `registry.example.org:5000`");
     insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: http://git.example/x\n    credentials: { passwordEnv: P }\n", &[]), @"tagboat.yaml:3:10: credentials would travel in clear; use `https://`, or set `insecure: true`");
     insta::assert_snapshot!(server("repositories:\n  - name: config\n    url: https://git.example/x\n    ssh: { keyFile: k, knownHostsFile: h }\n", &[]), @"tagboat.yaml:3:10: `ssh` is for `ssh://` addresses only");
-    insta::assert_snapshot!(server("database: postgres://x\n", &[]), @"tagboat.yaml:1:11: `postgres://x` cannot be used; write `sqlite:` and a path, as in `sqlite:data/tagboat.db`");
+    insta::assert_snapshot!(server("database: postgres://tagboat@db.example/tagboat\n", &[]), @"listens on 127.0.0.1:8080, settles 2s");
+    insta::assert_snapshot!(server("database: mysql://x\n", &[]), @"tagboat.yaml:1:11: `mysql://x` cannot be used; write `sqlite:` and a path, as in `sqlite:data/tagboat.db`, or `postgres://user@host/name`");
+    insta::assert_snapshot!(server("database: postgres://tagboat:secret@db.example/tagboat\n", &[]), @"tagboat.yaml:1:11: a password does not belong here, where it is shown; name its file with `databasePasswordFile`");
 }
 
 #[test]

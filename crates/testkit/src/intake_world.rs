@@ -85,7 +85,8 @@ impl IntakeWorld {
     pub async fn start_and_wait(&mut self) {
         self.start();
         let until = Instant::now() + PATIENCE;
-        while TcpStream::connect(("127.0.0.1", self.port)).await.is_err() {
+        // It listens a little before it has begun.
+        while self.get("/healthz").await.is_none_or(|answer| answer.status != 200) {
             let ended = self.ended();
             assert!(ended.is_none() && Instant::now() < until, "not there: {ended:?}\n{}", self.log());
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -100,37 +100,3 @@ pub(crate) static PROCESSOR: Family =
     counter("process_cpu_seconds_total", &[], "Processor time of the process. Linux only.");
 pub(crate) static FILES: Family = gauge("process_open_fds", &[], "Files and connections that are open. Linux only.");
 pub(crate) static STARTED: Family = gauge("process_start_time_seconds", &[], "When the process started.");
-
-/// All of them, in the order in which they are written.
-#[cfg(test)]
-pub(super) static ALL: [&Family; 29] = [
-    &DELIVERIES,
-    &ANSWERS,
-    &EVENTS_RECEIVED,
-    &EVENTS_ACCEPTED,
-    &EVENTS,
-    &EVENTS_LIMIT,
-    &QUEUE,
-    &QUEUE_AGE,
-    &BRANCHES,
-    &LEASES,
-    &TO_COMMIT,
-    &RECONCILES,
-    &RETRIES,
-    &RECONCILE,
-    &DECISIONS,
-    &PUSHES,
-    &COMMITS,
-    &REGISTRY_CALLS,
-    &REGISTRY,
-    &FORGE_CALLS,
-    &FORGE,
-    &FORGE_LEFT,
-    &READY,
-    &LAST_WRITE,
-    &BUILD,
-    &MEMORY,
-    &PROCESSOR,
-    &FILES,
-    &STARTED,
-];

@@ -78,6 +78,10 @@ pub(crate) async fn accept_all(c: &mut Connection, all: &[NewDelivery]) -> Resul
     let inserted =
         insert.push(" ON CONFLICT DO NOTHING RETURNING id").build().persistent(false).fetch_all(&mut *c).await?;
     let inserted = inserted.iter().map(|row| row.try_get("id")).collect::<Result<HashSet<String>, sqlx::Error>>()?;
+    // Which was stored is told by its id, which then has to be its own.
+    if all.iter().map(|delivery| delivery.id.as_str()).collect::<HashSet<&str>>().len() != all.len() {
+        return Err(sqlx::Error::Protocol("two deliveries have one id".to_owned()));
+    }
     let is_new = |delivery: &NewDelivery| inserted.contains(delivery.id.as_str());
     let new: Vec<&NewDelivery> = all.iter().filter(|delivery| is_new(delivery)).collect();
     let mut counts = events::accept_all(c, &new).await?.into_iter();

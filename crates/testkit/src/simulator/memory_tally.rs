@@ -5,10 +5,7 @@ use std::collections::BTreeSet;
 use tagboat_model::{BranchKey, EventId, Timestamp};
 use tagboat_ports::Tally;
 
-use super::{
-    memory_deliveries::EventBranch,
-    memory_store::{Branch, Tables},
-};
+use super::{memory_branch::Branch, memory_deliveries::EventBranch, memory_store::Tables};
 
 impl Tables {
     pub(super) fn tally(&self, now: Timestamp) -> Tally {

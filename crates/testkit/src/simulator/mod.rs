@@ -15,6 +15,7 @@ mod forge;
 mod forge_port;
 mod git;
 mod ledger;
+mod memory_branch;
 mod memory_deliveries;
 mod memory_files;
 mod memory_history;
