@@ -10,7 +10,7 @@ use tagboat_ports::{NewDelivery, StoreError, Stored};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
-    dialect::{BEGIN, COMMIT_AND_WAKE, Connection, Connector, LONGEST},
+    dialect::{BEGIN, COMMIT, COMMIT_AND_WAKE, Connection, Connector, LONGEST},
     statements::deliveries,
 };
 
@@ -158,7 +158,7 @@ impl Task {
         };
         let written = in_time(async {
             let answers = run_all(&mut connection, group).await;
-            let committed = execute(&mut connection, if wakes { COMMIT_AND_WAKE } else { "COMMIT" }).await;
+            let committed = execute(&mut connection, if wakes { COMMIT_AND_WAKE } else { COMMIT }).await;
             (connection, answers, committed)
         });
         // Out of time, everything is dropped: the connection, with it the transaction, and whoever waits for an answer.

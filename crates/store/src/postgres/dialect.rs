@@ -18,6 +18,9 @@ pub(crate) use sqlx::{
 /// Begins a transaction that will write. One writes at a time, of all replicas, as in SQLite: what takes long is never done
 /// within one, and nothing can deadlock or see half of what another does.
 pub(crate) const BEGIN: &str = "BEGIN; SELECT pg_advisory_xact_lock(8387226009110)";
+/// Ends a transaction. `COMMIT` alone answers with success where a statement failed before, and has written nothing then;
+/// any statement before it fails.
+pub(crate) const COMMIT: &str = "SELECT 1; COMMIT";
 /// Ends one after which the workers of all replicas are to be woken.
 pub(crate) const COMMIT_AND_WAKE: &str = "NOTIFY tagboat_work; COMMIT";
 /// What takes longer is given up: the other side may be gone without a word. The server ends a statement sooner.

@@ -12,6 +12,8 @@ pub(crate) use sqlx::{
 
 /// Begins a transaction that will write.
 pub(crate) const BEGIN: &str = "BEGIN IMMEDIATE";
+/// Ends a transaction.
+pub(crate) const COMMIT: &str = "COMMIT";
 /// Ends one after which workers of other processes are to be woken. There are none.
 pub(crate) const COMMIT_AND_WAKE: &str = "COMMIT";
 /// A statement comes to its end; it is not known how long a disk may take.

@@ -105,15 +105,13 @@ pub(crate) async fn prune_history(c: &mut Connection, before: Timestamp) -> Resu
         "DELETE FROM command WHERE answered_at < $1
            AND rowid IN (SELECT rowid FROM command WHERE answered_at < $1 LIMIT $2)",
         // Nobody is interested in the image any more.
-        "DELETE FROM reading WHERE seen_at < $1
-           AND NOT EXISTS (SELECT 1 FROM interest i WHERE i.tenant = reading.tenant AND i.image = reading.image)",
-        "DELETE FROM announced WHERE announced_at < $1
-           AND NOT EXISTS (SELECT 1 FROM interest i WHERE i.tenant = announced.tenant AND i.image = announced.image)",
+        "DELETE FROM reading WHERE (tenant, image, tag) IN (SELECT r.tenant, r.image, r.tag FROM reading r WHERE r.seen_at < $1
+           AND NOT EXISTS (SELECT 1 FROM interest i WHERE i.tenant = r.tenant AND i.image = r.image) LIMIT $2)",
+        "DELETE FROM announced WHERE place IN (SELECT a.place FROM announced a WHERE a.announced_at < $1
+           AND NOT EXISTS (SELECT 1 FROM interest i WHERE i.tenant = a.tenant AND i.image = a.image) LIMIT $2)",
     ] {
-        let takes_some = statement.contains("$2");
-        let query = sqlx::query(statement).bind(before.0);
-        let query = if takes_some { query.bind(MOST_PRUNED) } else { query };
-        pruned += query.execute(&mut *c).await?.rows_affected();
+        let deleted = sqlx::query(statement).bind(before.0).bind(MOST_PRUNED).execute(&mut *c).await?;
+        pruned += deleted.rows_affected();
     }
     Ok(pruned)
 }
