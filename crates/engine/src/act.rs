@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use tagboat_model::{BranchKey, CommitId, DecisionId, EventId, ImageName, PutBy, Ran, RanIn, Timestamp};
 use tagboat_ports::{
-    BranchChange, BranchUpdate, DecisionsAbout, EventRecord, Landed, NewCommit, NotedRan, Push, PushOutcome, PushTried,
+    BranchChange, BranchUpdate, DecisionsAbout, Landed, NewCommit, NotedRan, Push, PushOutcome, PushTried,
     RepositoryError, Settled, Step, Work,
 };
 use tagboat_promotion::CommitPlan;
 
-use crate::{ConfigRepository, Engine, ReconcileError, pulls::new_commit};
+use crate::{ConfigRepository, Engine, ReconcileError, pending::Pending, pulls::new_commit};
 
 impl Engine {
     /// Push the plans on top of `base` in one go. `times` are the times of their first recording, so that a
@@ -105,11 +105,11 @@ impl Engine {
         if landed.is_empty() {
             return Ok(told);
         }
-        let events = self.ports.store.pending_events(work).await?;
+        let pending = Pending::of(&*self.ports.store, work).await?;
         for (id, commit) in landed {
             let found = self.ports.store.decisions(&DecisionsAbout::One(id.clone()), 1).await?;
             let Some(decision) = found.into_iter().next().map(|record| record.decision) else { continue };
-            let events = answered_by(&events, &decision.image);
+            let events = pending.about(&decision.image);
             told.push(Landed { decision: id.clone(), commit: commit.clone(), events });
             let Some(version) = decision.version else { continue };
             let ran = Ran {
@@ -129,10 +129,4 @@ impl Engine {
         }
         Ok(told)
     }
-}
-
-/// The events that wait and that a decision about an image answers, as the store links them; with when each was accepted.
-pub(crate) fn answered_by(events: &[EventRecord], image: &ImageName) -> Vec<(EventId, Timestamp)> {
-    let is_about = |event: &&EventRecord| event.pushed().is_some_and(|pushed| pushed.image == *image);
-    events.iter().filter(is_about).map(|event| (event.id.clone(), event.received_at)).collect()
 }

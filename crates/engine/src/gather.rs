@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use futures_util::future;
 use tagboat_model::{BranchKey, CommitId, EntryName, Hold, ImageName};
-use tagboat_ports::{EventRecord, Interest, Step, Work};
+use tagboat_ports::{Interest, Step, Work};
 use tagboat_promotion::{CommitStyle, Facts, ImageEntry};
 use tagboat_settings::RepositorySettings;
 use tracing::{Instrument as _, debug_span};
@@ -28,7 +28,7 @@ pub(crate) use crate::gather::{
     governing::Governing,
     images::Running,
     registry::{Answers, Looked},
-    situation::{ForgeView, Situation, is_about_pull_requests, is_bot_branch, touched_numbers},
+    situation::{ForgeView, Situation, is_bot_branch},
 };
 use crate::{
     ConfigRepository, Engine, ReconcileError,
@@ -39,6 +39,7 @@ use crate::{
     },
     history::concerning,
     lanes::Ways,
+    pending::{Pending, Touched},
 };
 
 /// Images that are looked at together: their registries are asked at once, and what was read of them is forgotten
@@ -59,7 +60,7 @@ pub(crate) struct Gathered {
     /// What is written for each image, also for those that were not looked at.
     pub(crate) running: Vec<Running>,
     /// The events that are not served yet.
-    pub(crate) events: Vec<EventRecord>,
+    pub(crate) pending: Pending,
     /// How environments are delivered.
     pub(crate) ways: Ways,
     /// The image entries, those of patterns included.
@@ -94,7 +95,7 @@ struct Scene<'s> {
     entries: &'s [ImageEntry],
     asked: &'s [Asked<'s>],
     running: &'s [Running],
-    events: &'s [EventRecord],
+    pending: &'s Pending,
     situation: &'s Situation,
 }
 
@@ -117,14 +118,14 @@ impl Engine {
         }
         let environments = here(config, &work.key, settings);
         let finding = self.branch_files(config, &work.key, head, &governing).instrument(debug_span!("files"));
-        let events = async { Ok::<_, ReconcileError>(self.ports.store.pending_events(work).await?) };
-        let (files, events) = future::try_join(finding, events).await?;
+        let pending = async { Ok::<_, ReconcileError>(Pending::of(&*self.ports.store, work).await?) };
+        let (files, pending) = future::try_join(finding, pending).await?;
         let entries = files.entries();
         let ask_forge = sweeping
             || wants_forge(&environments, settings, work.key.branch == config.branch)
-            || events.iter().any(is_about_pull_requests);
+            || pending.about_pull_requests;
         let mut situation =
-            self.situation(work, config, &events, ask_forge).instrument(debug_span!("situation")).await?;
+            self.situation(work, config, &pending.touched, ask_forge).instrument(debug_span!("situation")).await?;
         let ways = Ways {
             protected: situation.protected.clone().filter(|_| config.forge.is_some()),
             drafts: config.forge.as_ref().is_some_and(|forge| forge.traits().drafts),
@@ -138,7 +139,7 @@ impl Engine {
             running: &running,
             governs: work.key.branch == config.branch,
         };
-        let commanded = self.commanded(work, config, &ground, &events, &mut situation, certain).await?;
+        let commanded = self.commanded(work, config, &ground, &pending.touched, &mut situation, certain).await?;
         let rules = with_rules(&entries, &environments, (&situation.holds, now));
         let interests = match commanded {
             Some(_) => self.interests(work, &rules, certain).await?,
@@ -151,7 +152,7 @@ impl Engine {
         let mut facts = Facts { key: work.key.clone(), head: head.clone(), now, environments: Vec::new() };
         facts.environments.extend(environments.iter().map(|environment| about(environment, &ways, &situation)));
         let scene =
-            Scene { entries: &entries, asked: &asked, running: &running, events: &events, situation: &situation };
+            Scene { entries: &entries, asked: &asked, running: &running, pending: &pending, situation: &situation };
         let inquiry = Inquiry::new(self, work, sweeping, &interests, answers);
         let looked = self.look_at_all(work, config, &scene, inquiry, &mut facts).await?;
         Ok(Some(Gathered {
@@ -160,7 +161,7 @@ impl Engine {
             looked,
             situation,
             running,
-            events,
+            pending,
             ways,
             entries: entries.iter().map(|entry| entry.name.clone()).collect(),
             commanded,
@@ -181,13 +182,13 @@ impl Engine {
             key: facts.key.clone(),
             head: facts.head.clone(),
             references: scene.asked.iter().map(|asked| asked.references.len()).sum(),
-            events: scene.events.iter().map(|event| event.id.clone()).collect(),
+            events: scene.pending.ids(),
             at: self.now(),
         });
         for entries in scene.entries.chunks(IMAGES_AT_ONCE) {
-            self.look_at_images(&mut inquiry, facts, (entries, scene.asked), scene.events, scene.situation).await?;
+            self.look_at_images(&mut inquiry, facts, (entries, scene.asked), scene.pending, scene.situation).await?;
         }
-        self.add_promotions(work, config, facts, (scene.asked, scene.running), scene.events, scene.situation).await?;
+        self.add_promotions(work, config, facts, (scene.asked, scene.running), scene.pending, scene.situation).await?;
         Ok(inquiry.finish())
     }
 
@@ -198,7 +199,7 @@ impl Engine {
         work: &Work,
         config: &ConfigRepository,
         ground: &Ground<'_>,
-        events: &[EventRecord],
+        touched: &Touched,
         situation: &mut Situation,
         certain: Certain,
     ) -> Result<Option<Commanded>, ReconcileError> {
@@ -207,7 +208,7 @@ impl Engine {
         }
         let BranchKey { tenant, repository, .. } = &work.key;
         if let (Some(forge), Some(view)) = (&config.forge, &situation.forge)
-            && self.take_comments(work, forge.as_ref(), view, &touched_numbers(events)).await?
+            && self.take_comments(work, forge.as_ref(), view, &touched.numbers).await?
         {
             situation.commands = self.ports.store.open_commands(tenant, repository).await?;
         }
@@ -230,17 +231,17 @@ impl Engine {
         inquiry: &mut Inquiry<'_>,
         facts: &mut Facts,
         (entries, asked): (&[ImageEntry], &[Asked<'_>]),
-        events: &[EventRecord],
+        pending: &Pending,
         situation: &Situation,
     ) -> Result<(), ReconcileError> {
         let here = |asked: &&Asked<'_>| {
             asked.environment.promote_from.is_none() && entries.iter().any(|entry| entry.name == asked.entry.name)
         };
         let some: Vec<&Asked<'_>> = asked.iter().filter(here).collect();
-        ask_ahead(inquiry, &some, events, situation, &facts.key).await?;
+        ask_ahead(inquiry, &some, pending, situation, &facts.key).await?;
         for asked_here in &some {
             let looking =
-                image_facts(inquiry, asked_here, claimed_by(asked_here, asked), events, situation, &facts.key);
+                image_facts(inquiry, asked_here, claimed_by(asked_here, asked), pending, situation, &facts.key);
             let found = looking.instrument(debug_span!("image", entry = %asked_here.entry.name)).await?;
             let environment = facts.environments.iter_mut().find(|it| it.name == asked_here.environment.name);
             if let Some(environment) = environment {

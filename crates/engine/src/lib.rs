@@ -15,6 +15,7 @@ mod history;
 mod lanes;
 mod notices;
 mod onboarding;
+mod pending;
 mod plan;
 mod pulls;
 mod reconcile;

@@ -3,6 +3,8 @@
 //!
 //! Words are made in `tagboat-promotion`. Nothing is told twice: what was told last is kept.
 
+use std::collections::BTreeSet;
+
 use tagboat_model::{
     BranchKey, CheckState, Command, CommandOrigin, CommandRecord, CommitId, Decision, Duration, ForgeKind, Hold,
     PullRequest, PullState, Timestamp, Version, Wish,
@@ -58,10 +60,10 @@ impl Engine {
         &self,
         work: &Work,
         config: &ConfigRepository,
-        numbers: impl IntoIterator<Item = u64>,
+        numbers: &BTreeSet<u64>,
     ) -> Result<(), ReconcileError> {
         let Some(forge) = config.forge.as_ref().filter(|_| work.key.branch == config.branch) else { return Ok(()) };
-        for number in numbers {
+        for &number in numbers {
             let Some(pull) = forge.pull_request(number).await? else { continue };
             let is_peoples = pull.state == PullState::Open && !is_bot_branch(pull.head.as_str());
             let is_ours_to_say = is_peoples || pull.head.as_str() == crate::onboarding::BRANCH;

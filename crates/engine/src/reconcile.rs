@@ -15,8 +15,9 @@ use tracing::{Instrument as _, debug_span};
 use crate::{
     ConfigRepository, Engine, ReconcileError, chain,
     edit::{Files, SourceFile, to_change},
-    gather::{Answers, Certain, Gathered, here, touched_numbers},
+    gather::{Answers, Certain, Gathered, here},
     lanes::{Lanes, lanes},
+    pending::Pending,
 };
 
 /// Where an attempt begins.
@@ -293,13 +294,13 @@ impl Engine {
             ReconcileError::NoRepositoryFile { .. } => {
                 let Some(problem) = self.onboard(work, config, &head).await? else { return Err(error) };
                 // The check of the proposed file says what it would do.
-                unless_told(self.report_on_pull_requests(work, config, self.touched(work).await?).await)?;
+                unless_told(self.report_on_pull_requests(work, config, &self.touched(work).await?).await)?;
                 Ok(Finish::Served { head: Some(head), swept: true, problem: Some(problem), wake_at: None })
             }
             ReconcileError::Configuration(problem) => {
                 unless_told(self.report_configuration(work, config, &head, Some(problem)).await)?;
                 // Who mends it in a pull request wants to know whether it is mended there.
-                unless_told(self.report_on_pull_requests(work, config, self.touched(work).await?).await)?;
+                unless_told(self.report_on_pull_requests(work, config, &self.touched(work).await?).await)?;
                 Err(error)
             }
             _ => Err(error),
@@ -308,7 +309,7 @@ impl Engine {
 
     /// The pull requests that events speak of.
     async fn touched(&self, work: &Work) -> Result<BTreeSet<u64>, ReconcileError> {
-        Ok(touched_numbers(&self.ports.store.pending_events(work).await?))
+        Ok(Pending::of(&*self.ports.store, work).await?.touched.numbers)
     }
 
     /// A branch that is not there is an error, unless nothing asks for it any more.

@@ -14,7 +14,6 @@ use tagboat_settings::RepositorySettings;
 
 use crate::{
     ConfigRepository, Engine, ReconcileError,
-    act::answered_by,
     edit::{EditedDecision, Files},
     gather::Gathered,
     history::{Put, put_by},
@@ -50,7 +49,7 @@ impl WrittenDown {
     /// The events that waited for a decision, with when each was accepted.
     pub(crate) fn answered(&self, id: &DecisionId, gathered: &Gathered) -> Vec<(EventId, Timestamp)> {
         let of = self.decisions.iter().find(|(known, _)| known == id);
-        of.map(|(_, decision)| answered_by(&gathered.events, &decision.image)).unwrap_or_default()
+        of.map(|(_, decision)| gathered.pending.about(&decision.image)).unwrap_or_default()
     }
 
     /// What commits that landed have put where.
@@ -188,7 +187,7 @@ impl Engine {
             return Ok(WrittenDown::default());
         }
         for (id, decision) in &decisions {
-            let events = answered_by(&gathered.events, &decision.image).into_iter().map(|(event, _)| event).collect();
+            let events = gathered.pending.about(&decision.image).into_iter().map(|(event, _)| event).collect();
             let decision = Box::new(decision.clone());
             let step = Step::Decided { key: work.key.clone(), id: id.clone(), decision, events, at: self.now() };
             self.ports.progress.step(&step);
@@ -234,7 +233,7 @@ impl Engine {
         self.answer(work, config, commanded, &decisions, (&gathered.situation, done)).await?;
         self.end_holds(work, gathered, &decisions).await?;
         self.mirror_state(work, config).await?;
-        let touched = crate::gather::touched_numbers(&gathered.events);
+        let touched = &gathered.pending.touched.numbers;
         unless_told(self.report_on_pull_requests(work, config, touched).await)?;
         if done.error.is_none() && (!done.opened.is_empty() || done.merged || done.changed) {
             // What was opened is seen, and what was merged is followed, by the next look. What failed waits for its time.

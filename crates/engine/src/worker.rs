@@ -127,8 +127,11 @@ impl Engine {
             tracing::warn!(branch = %work.key, attempts, %again_at, %error, "the reconcile did not come to its end");
         }
         // A database that does not answer now takes nothing from what is written down.
-        let events = self.ports.store.pending_events(work).await.unwrap_or_default();
-        let events: Vec<EventId> = events.into_iter().map(|event| event.id).collect();
+        let mut events: Vec<EventId> = Vec::new();
+        let told = self.ports.store.pending_events(work, &mut |event| events.push(event.id)).await;
+        if told.is_err() {
+            events.clear();
+        }
         let step = Step::Failed { key: work.key.clone(), error: error.clone(), events, again_at, at: self.now() };
         self.ports.progress.step(&step);
         Finish::Failed { error, swept, again_at, parked }

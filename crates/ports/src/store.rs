@@ -54,8 +54,9 @@ pub trait Store: TagMemory + FileMemory + History {
     /// Hold a lease for longer. Nothing happens when the fence is stale.
     async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError>;
 
-    /// The events up to `work.sequence` that are not served yet.
-    async fn pending_events(&self, work: &Work) -> Result<Vec<EventRecord>, StoreError>;
+    /// Hand the events up to `work.sequence` that are not served yet to `each`, in their order and without their branches. One at
+    /// a time: there may be very many. Of an error's events some may have been handed over.
+    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(EventRecord) + Send)) -> Result<(), StoreError>;
 
     /// The images that a branch is interested in, each with the rules by which it is looked at (any text that changes
     /// with them), replace those it was interested in before. New ones are unlisted, and those whose rules changed.

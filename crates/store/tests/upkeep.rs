@@ -10,7 +10,7 @@ use tagboat_model::{
 };
 use tagboat_ports::{Finish, NewDelivery, NewEvent, Settle, Settled, Stored, ToRecord, Work};
 use tagboat_store::{TransferError, Upkeep, export, import, open};
-use tagboat_testkit::Postgres;
+use tagboat_testkit::{Postgres, store_contract::waiting};
 
 fn key() -> BranchKey {
     BranchKey {
@@ -145,7 +145,7 @@ async fn what_is_exported_is_the_same_in_the_other_database_and_back() {
     let once = NewDelivery { id: "other".parse().unwrap(), key: "other".to_owned(), ..delivery(2) };
     assert!(matches!(there.accept(once).await.unwrap(), Stored::Duplicate { .. }));
     let work = lease(&*there, 9000).await;
-    assert_eq!(there.pending_events(&work).await.unwrap().len(), 1);
+    assert_eq!(waiting(&*there, &work).await.len(), 1);
     there.record(&work, to_record(2)).await.unwrap();
     assert_eq!(there.holds(&key().tenant, &key().repository).await.unwrap().len(), 1);
 }
@@ -199,7 +199,7 @@ async fn what_is_done_with_goes(store: &dyn Upkeep) {
     ] {
         assert!(left.contains(&(table, expect)), "{table}: {left:?}");
     }
-    assert_eq!(store.pending_events(&lease(store, 9000).await).await.unwrap().len(), 1, "what waits stays");
+    assert_eq!(waiting(store, &lease(store, 9000).await).await.len(), 1, "what waits stays");
 }
 
 #[tokio::test]

@@ -10,7 +10,6 @@ use tagboat_model::{
     BranchKey, Digest, EntryName, EnvironmentName, Hold, ImageName, Reference, Tag, Timestamp, Uneditable, Until,
     Version, Wish,
 };
-use tagboat_ports::EventRecord;
 use tagboat_promotion::{
     Candidate, CandidateState, Delivery, Environment, EnvironmentFacts, ImageEntry, ImageFacts, PromotionFacts, Verify,
 };
@@ -21,6 +20,7 @@ use crate::{
     gather::{BranchFiles, Situation, candidates::Answer, registry::Inquiry},
     history::concerning,
     lanes::Ways,
+    pending::Pending,
 };
 
 /// What the references of an environment say of one image.
@@ -146,22 +146,16 @@ pub(super) fn is_within(inner: &str, outer: &str) -> bool {
     inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('/'))
 }
 
-/// The tags that events put forward for an image. What puts none forward made the store want a complete look.
-fn event_tags(events: &[EventRecord], image: &ImageName) -> Vec<Tag> {
-    let pushed = events.iter().filter_map(EventRecord::candidate).filter(|pushed| pushed.image == *image);
-    pushed.map(|pushed| pushed.tag.clone()).collect()
-}
-
 /// Ask registries at once what each of these images will be asked about first.
 pub(super) async fn ask_ahead(
     inquiry: &mut Inquiry<'_>,
     asked: &[&Asked<'_>],
-    events: &[EventRecord],
+    pending: &Pending,
     situation: &Situation,
     key: &BranchKey,
 ) -> Result<(), ReconcileError> {
     let is_asked_about = |asked: &&&Asked<'_>| {
-        !asked.references.is_empty() && !is_stopped(inquiry, asked, &event_tags(events, &asked.entry.image), situation)
+        !asked.references.is_empty() && !is_stopped(inquiry, asked, pending.tags(&asked.entry.image), situation)
     };
     let asked: Vec<&&Asked<'_>> = asked.iter().filter(is_asked_about).collect();
     inquiry.list_ahead(asked.iter().map(|asked| &asked.entry)).await;
@@ -169,8 +163,8 @@ pub(super) async fn ask_ahead(
     for asked in asked {
         let name = &asked.entry.name;
         if situation.kept_offer(key, asked.environment, name).is_none() {
-            let event_tags = event_tags(events, &asked.entry.image);
-            let foremost = inquiry.foremost(bare_facts(asked, None, situation), &event_tags).await?;
+            let event_tags = pending.tags(&asked.entry.image);
+            let foremost = inquiry.foremost(bare_facts(asked, None, situation), event_tags).await?;
             tags.extend(foremost.map(|tag| (asked.entry.image.clone(), tag)));
         }
     }
@@ -196,12 +190,12 @@ pub(super) async fn image_facts(
     inquiry: &mut Inquiry<'_>,
     asked: &Asked<'_>,
     claimed_by: Option<&EntryName>,
-    events: &[EventRecord],
+    pending: &Pending,
     situation: &Situation,
     key: &BranchKey,
 ) -> Result<Option<ImageFacts>, ReconcileError> {
     let image = &asked.entry.image;
-    let event_tags = event_tags(events, image);
+    let event_tags = pending.tags(image);
     let mut facts = bare_facts(asked, claimed_by, situation);
     if facts.references.is_empty() || facts.claimed_by.is_some() {
         // Nothing to ask the registry for; an event is told why, and silence is enough otherwise.
@@ -227,12 +221,12 @@ pub(super) async fn image_facts(
     }
     let offered = situation.offered(key, &asked.environment.name, &asked.entry.name);
     let asked_for = situation.asked_for(&asked.environment.name, &asked.entry.name);
-    let answer = match is_stopped(inquiry, asked, &event_tags, situation) {
+    let answer = match is_stopped(inquiry, asked, event_tags, situation) {
         true => Answer::Nothing,
         false => {
             inquiry.offered = offered.clone();
             inquiry.skips = skips(&situation.holds, &asked.environment.name, &facts);
-            inquiry.candidates(facts.clone(), rule, &event_tags).await?
+            inquiry.candidates(facts.clone(), rule, event_tags).await?
         }
     };
     match answer {
@@ -248,8 +242,9 @@ pub(super) async fn image_facts(
                 inquiry.stand_by(&mut facts, offered);
                 return Ok(Some(facts));
             }
-            let unasked = |tag| Candidate { tag, known: Default::default(), state: CandidateState::Unasked };
-            facts.candidates = event_tags.into_iter().map(unasked).collect();
+            let unasked =
+                |tag: &Tag| Candidate { tag: tag.clone(), known: Default::default(), state: CandidateState::Unasked };
+            facts.candidates = event_tags.iter().map(unasked).collect();
             Ok(Some(facts))
         }
     }

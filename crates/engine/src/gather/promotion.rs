@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::{join_all, try_join_all};
 use tagboat_model::{Check, CommitId, Digest, ImageName, Outcome, PullState, Ran, Tag};
-use tagboat_ports::{EventRecord, RegistryError, Work};
+use tagboat_ports::{RegistryError, Work};
 use tagboat_promotion::{EnvironmentFacts, Facts, ImageFacts, NamesNow, UpstreamFacts, decide, promotable};
 
 use crate::{
@@ -15,6 +15,7 @@ use crate::{
         Running, Situation,
         images::{Asked, bare_facts, claimed_by},
     },
+    pending::Pending,
 };
 
 /// Requests that run at once.
@@ -28,7 +29,7 @@ impl Engine {
         config: &ConfigRepository,
         facts: &mut Facts,
         (asked, running): (&[Asked<'_>], &[Running]),
-        events: &[EventRecord],
+        pending: &Pending,
         situation: &Situation,
     ) -> Result<(), ReconcileError> {
         let promoted = asked.iter().filter(|asked| asked.environment.promote_from.is_some());
@@ -60,7 +61,7 @@ impl Engine {
         }
         self.add_what_gates_ask(work, config, facts).await?;
         self.add_names(facts).await;
-        drop_what_is_quiet(facts, events, situation);
+        drop_what_is_quiet(facts, pending, situation);
         Ok(())
     }
 
@@ -175,10 +176,9 @@ fn is_written_without_digest(image: &ImageFacts) -> bool {
 
 /// Leave out what there is nothing to say about: it runs what its upstream ran, nothing was pushed or asked for, and no pull
 /// request is open.
-fn drop_what_is_quiet(facts: &mut Facts, events: &[EventRecord], situation: &Situation) {
+fn drop_what_is_quiet(facts: &mut Facts, pending: &Pending, situation: &Situation) {
     let decisions = decide(facts);
     let mut decisions = decisions.iter();
-    let about = |image: &ImageName| events.iter().filter_map(EventRecord::pushed).any(|pushed| pushed.image == *image);
     let key = facts.key.clone();
     let has_open = |name| {
         situation.offers(&key).any(|(known, block)| known.pull.state == PullState::Open && block.environment == name)
@@ -189,7 +189,7 @@ fn drop_what_is_quiet(facts: &mut Facts, events: &[EventRecord], situation: &Sit
             let quiet = decisions.next().is_none_or(|decision| decision.outcome == Outcome::Nothing);
             // What was asked for ends once it is there: that is seen by whoever looks at it.
             let asked_for = situation.asked_for(&environment.name, &image.entry);
-            !promoted || !quiet || open || asked_for || about(&image.image)
+            !promoted || !quiet || open || asked_for || pending.speak_of(&image.image)
         });
     }
 }

@@ -2,20 +2,20 @@
 //!
 //! Reads the database and the forge. What was read of pull requests is kept in memory as long as they do not change.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use futures_util::future;
 use tagboat_model::{
-    Account, BranchKey, CommandRecord, CommitId, Duration, EntryName, EnvironmentName, Event, Hold, Permission,
-    PullRequest, PullState, Ran, RanIn, RepositoryChange, Review, Timestamp, Version, Wish,
+    Account, BranchKey, CommandRecord, Duration, EntryName, EnvironmentName, Hold, Permission, PullRequest, PullState,
+    Ran, RanIn, Review, Timestamp, Version, Wish,
 };
-use tagboat_ports::{BOT_BRANCHES, EventRecord, Forge, Work};
+use tagboat_ports::{BOT_BRANCHES, Forge, Work};
 use tagboat_promotion::{
     Bot, Environment, Supersede,
     pull::{Block, KnownPull, is_approved, is_stuck},
 };
 
-use crate::{ConfigRepository, Engine, ReconcileError, pulls::Whose};
+use crate::{ConfigRepository, Engine, ReconcileError, pending::Touched, pulls::Whose};
 
 /// Rows of each environment and image entry that are looked back at.
 const LOOKED_BACK: u32 = 40;
@@ -92,7 +92,7 @@ impl Engine {
         &self,
         work: &Work,
         config: &ConfigRepository,
-        events: &[EventRecord],
+        touched: &Touched,
         ask_forge: bool,
     ) -> Result<Situation, ReconcileError> {
         let BranchKey { tenant, repository, branch } = &work.key;
@@ -108,7 +108,7 @@ impl Engine {
         let protected = protected.and_then(|kept| still_holds(&kept, self.now()));
         let ask_forge = ask_forge || protected.is_some() || !commands.is_empty();
         let forge = match &config.forge {
-            Some(forge) if ask_forge => Some(self.forge_view(work, config, forge.as_ref(), events).await?),
+            Some(forge) if ask_forge => Some(self.forge_view(work, config, forge.as_ref(), touched).await?),
             _ => None,
         };
         let mut ran_by: HashMap<_, Vec<Ran>> = HashMap::new();
@@ -131,15 +131,14 @@ impl Engine {
         work: &Work,
         config: &ConfigRepository,
         forge: &dyn Forge,
-        events: &[EventRecord],
+        touched: &Touched,
     ) -> Result<ForgeView, ReconcileError> {
         let (account, pulls) = future::try_join(forge.bot(), forge.pull_requests()).await?;
         let bot = Bot { account, seal: config.seal.clone() };
-        let touched = Touched::of(events);
         let (mut known, mut unsure) = (Vec::new(), Vec::new());
         for pull in pulls.into_iter().filter(|pull| pull.head.as_str() != crate::onboarding::BRANCH) {
             let pull = self.lengthened(&work.key, pull).await?;
-            known.push(self.know_pull(work, config, forge, (&bot, &touched), pull, &mut unsure).await?);
+            known.push(self.know_pull(work, config, forge, (&bot, touched), pull, &mut unsure).await?);
         }
         let is_open = |(_, known): &(usize, &KnownPull)| known.pull.state == PullState::Open;
         let open = known.iter().enumerate().filter(is_open);
@@ -218,39 +217,6 @@ impl Engine {
         self.pull_memory().permits(name, permission, now);
         Ok(permission)
     }
-}
-
-/// The pull requests and commits that events speak of: what is in memory of them may be old.
-struct Touched {
-    numbers: BTreeSet<u64>,
-    commits: BTreeSet<CommitId>,
-}
-
-impl Touched {
-    fn of(events: &[EventRecord]) -> Self {
-        let mut touched = Self { numbers: BTreeSet::new(), commits: BTreeSet::new() };
-        for record in events {
-            if let Event::RepositoryChanged(changed) = &record.event {
-                touched.numbers.extend(changed.number);
-                touched.commits.extend(changed.commit.clone().filter(|_| changed.change == RepositoryChange::Status));
-            }
-        }
-        touched
-    }
-
-    fn concerns(&self, pull: &PullRequest) -> bool {
-        self.numbers.contains(&pull.number) || self.commits.contains(&pull.head_commit)
-    }
-}
-
-/// The pull requests that people commented on, or otherwise touched, by number.
-pub(crate) fn touched_numbers(events: &[EventRecord]) -> BTreeSet<u64> {
-    Touched::of(events).numbers
-}
-
-/// Whether an event is about a pull request.
-pub(crate) fn is_about_pull_requests(record: &EventRecord) -> bool {
-    matches!(&record.event, Event::RepositoryChanged(changed) if changed.change != RepositoryChange::BranchMoved)
 }
 
 /// After a day it is tried again: protection may be gone.

@@ -4,12 +4,12 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use tagboat_model::{BranchKey, Comparison, Decision, EnvironmentName, Event, RanIn, ReceiverName, Version, shown};
-use tagboat_ports::{EventRecord, Forge, Work};
+use tagboat_model::{BranchKey, Comparison, Decision, EnvironmentName, RanIn, Version, shown};
+use tagboat_ports::{Forge, Work};
 use tagboat_promotion::{Environment, ImageFacts, pull::Story};
 use tagboat_settings::RepositorySettings;
 
-use crate::{ConfigRepository, Engine, ReconcileError, gather::Gathered};
+use crate::{ConfigRepository, Engine, ReconcileError, gather::Gathered, pending::Speaker};
 
 impl Engine {
     /// The story of a decision that is offered.
@@ -81,8 +81,7 @@ impl Engine {
         if let Some(kept) = self.ports.store.kept(tenant, repository, &key).await? {
             return Ok(Some(kept).filter(|kept| !kept.is_empty()));
         }
-        let spoke = gathered.events.iter().find(|record| speaks_of(record, decision, version));
-        let text = spoke.map(|record| words(&record.receiver, record)).unwrap_or_default();
+        let text = gathered.pending.first_speaker(&decision.image, &version.tag).map(words).unwrap_or_default();
         self.ports.store.keep(tenant, repository, &key, &text).await?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
@@ -94,15 +93,7 @@ fn hashed(parts: &[&str]) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-fn speaks_of(record: &EventRecord, decision: &Decision, version: &Version) -> bool {
-    record.pushed().is_some_and(|pushed| pushed.image == decision.image && pushed.tag == version.tag)
-}
-
-fn words(receiver: &ReceiverName, record: &EventRecord) -> String {
-    let actor = match &record.event {
-        Event::ImagePushed(pushed) => pushed.actor.as_deref(),
-        _ => None,
-    };
+fn words(Speaker { receiver, actor }: &Speaker) -> String {
     match actor {
         Some(actor) => format!("pushed by {}, as receiver {receiver} heard", shown(actor)),
         None => format!("a push that receiver {receiver} heard of"),

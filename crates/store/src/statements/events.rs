@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
 use tagboat_model::{BranchKey, DeliveryId, Event, EventId, ImagePushed, Trust};
 use tagboat_ports::{EventRecord, NewDelivery, NewEvent, Work};
@@ -186,8 +187,12 @@ fn pushed(event: &Event) -> Option<&ImagePushed> {
     }
 }
 
-pub(crate) async fn pending(c: &mut Connection, work: &Work) -> Result<Vec<EventRecord>, sqlx::Error> {
-    let rows = about!(
+pub(crate) async fn pending(
+    c: &mut Connection,
+    work: &Work,
+    each: &mut (dyn FnMut(EventRecord) + Send),
+) -> Result<(), sqlx::Error> {
+    let mut rows = about!(
         "SELECT e.*, d.receiver FROM event e JOIN delivery d ON d.id = e.delivery
            JOIN event_branch eb ON eb.event = e.id
            JOIN branch b ON b.tenant = eb.tenant AND b.repository = eb.repository AND b.branch = eb.branch
@@ -196,9 +201,11 @@ pub(crate) async fn pending(c: &mut Connection, work: &Work) -> Result<Vec<Event
         work.key
     )
     .bind(work.sequence)
-    .fetch_all(c)
-    .await?;
-    rows.iter().map(record).collect()
+    .fetch(c);
+    while let Some(row) = rows.try_next().await? {
+        each(record(&row)?);
+    }
+    Ok(())
 }
 
 pub(crate) async fn newest(c: &mut Connection, limit: u32) -> Result<Vec<EventRecord>, sqlx::Error> {

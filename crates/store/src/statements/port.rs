@@ -99,8 +99,8 @@ impl Store for Backend {
         Ok(leased)
     }
 
-    async fn pending_events(&self, work: &Work) -> Result<Vec<EventRecord>, StoreError> {
-        self.read("read pending events", async |c| events::pending(c, work).await).await
+    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(EventRecord) + Send)) -> Result<(), StoreError> {
+        self.read("read pending events", async |c| events::pending(c, work, each).await).await
     }
 
     async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError> {

@@ -172,8 +172,9 @@ impl Store for MemoryStore {
         Ok(Ok(work))
     }
 
-    async fn pending_events(&self, work: &Work) -> Result<Vec<EventRecord>, StoreError> {
-        Ok(self.tables.lock().unwrap().pending(work))
+    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(EventRecord) + Send)) -> Result<(), StoreError> {
+        self.tables.lock().unwrap().pending(work).into_iter().for_each(each);
+        Ok(())
     }
 
     async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError> {

@@ -136,8 +136,8 @@ impl Store for Door {
         self.end("store: renew", (work, before), answer).await
     }
 
-    async fn pending_events(&self, work: &Work) -> Result<Vec<EventRecord>, StoreError> {
-        self.read("store: pending events", self.store().pending_events(work)).await
+    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(EventRecord) + Send)) -> Result<(), StoreError> {
+        self.read("store: pending events", self.store().pending_events(work, each)).await
     }
 
     async fn set_interests(&self, work: &Work, images: &[(ImageName, String)]) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 use tagboat_model::{EventId, ReceiverName, Trust};
 use tagboat_ports::{NewDelivery, Store, Stored, StoredDelivery};
 
-use super::{at, delivery, key, lease, quiet_branch, served, to_record};
+use super::{at, delivery, key, lease, quiet_branch, served, to_record, waiting};
 
 fn with_body(delivery: NewDelivery, body: &str) -> NewDelivery {
     NewDelivery { body: body.as_bytes().to_vec(), body_hash: format!("hash of {body}"), ..delivery }
@@ -127,7 +127,7 @@ pub(super) async fn what_has_no_id_may_be_something_new(store: &dyn Store) {
     assert_eq!(store.deliveries(None, 10).await.unwrap().len(), 1);
     assert_eq!(store.event(&first).await.unwrap().unwrap().branches, [(key("main"), false)]);
     let work = lease(store, at(40)).await.unwrap();
-    let pending = store.pending_events(&work).await.unwrap();
+    let pending = waiting(store, &work).await;
     assert_eq!(pending.iter().map(|event| &event.id).collect::<Vec<_>>(), [&first]);
 }
 
@@ -144,7 +144,7 @@ pub(super) async fn what_is_caused_anew_is_answered_by_both_works(store: &dyn St
     store.finish(&work, served(), at(22)).await.unwrap();
     assert_eq!(store.event(&first).await.unwrap().unwrap().branches, [(key("main"), false)]);
     let work = lease(store, at(40)).await.unwrap();
-    assert_eq!(store.pending_events(&work).await.unwrap().len(), 1);
+    assert_eq!(waiting(store, &work).await.len(), 1);
     store.record(&work, to_record("d-2", false)).await.unwrap();
     store.finish(&work, served(), at(41)).await.unwrap();
     assert_eq!(store.answered(&"d-2".parse().unwrap()).await.unwrap(), std::slice::from_ref(&first));

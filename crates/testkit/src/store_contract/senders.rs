@@ -7,7 +7,7 @@ use tagboat_model::{
 };
 use tagboat_ports::{DecisionsAbout, EventRecord, NewDelivery, Settled, Store, Stored, ToRecord};
 
-use super::{at, delivery, key, lease, quiet_branch, ruled, served, to_record, web};
+use super::{at, delivery, key, lease, quiet_branch, ruled, served, to_record, waiting, web};
 
 fn api() -> ImageName {
     "ghcr.io/acme/api".parse().unwrap()
@@ -121,7 +121,7 @@ pub(super) async fn looks_are_for_all_who_are_interested(store: &dyn Store) {
 
     let work = lease(store, at(10)).await.unwrap();
     assert_eq!(work.key, main);
-    let events = store.pending_events(&work).await.unwrap();
+    let events = waiting(store, &work).await;
     assert_eq!((events.len(), &events[0].event), (1, &built()));
     store.record(&work, to_record("d-1", false)).await.unwrap();
     assert_eq!(listed(store, &main).await, [true, true]);
@@ -145,7 +145,7 @@ pub(super) async fn a_look_that_is_asked_for_during_work_is_still_to_be_made(sto
     store.finish(&work, served(), at(12)).await.unwrap();
 
     let work = lease(store, at(20)).await.unwrap();
-    assert_eq!(store.pending_events(&work).await.unwrap().len(), 1);
+    assert_eq!(waiting(store, &work).await.len(), 1);
     let planned = ToRecord { missed: vec![web()], ..looked_at(&[]) };
     store.record(&work, planned).await.unwrap();
     let landed = Settled { listed: vec![web()], ..Settled::default() };
@@ -178,7 +178,7 @@ pub(super) async fn a_push_by_whoever_knows_the_address_is_no_candidate(store: &
     assert!(store.announcements(&main.tenant, &web()).await.unwrap().is_empty());
 
     let work = lease(store, at(20)).await.unwrap();
-    let events = store.pending_events(&work).await.unwrap();
+    let events = waiting(store, &work).await;
     assert_eq!((events.len(), events[0].candidate(), events[0].pushed()), (1, None, Some(&pushed)));
     store.record(&work, to_record("d-1", false)).await.unwrap();
     let answering = DecisionsAbout::Event("event-2".parse().unwrap());
@@ -210,7 +210,7 @@ pub(super) async fn events_name_branches_of_their_tenant(store: &dyn Store) {
     assert_eq!(event(store, 2).await.branches, [(main.clone(), false)]);
     for _ in 0..2 {
         let work = lease(store, at(10)).await.unwrap();
-        let events = store.pending_events(&work).await.unwrap().len();
+        let events = waiting(store, &work).await.len();
         assert_eq!(events, if work.key == main { 2 } else { 1 });
         store.finish(&work, served(), at(11)).await.unwrap();
     }

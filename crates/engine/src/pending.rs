@@ -1,0 +1,175 @@
+//! What waits: the events that a branch has not served, read once and kept by what they are about.
+//!
+//! Of thousands about one image as much is kept as anything follows from: each tag once, and of each event its id and
+//! when it came. Decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tagboat_model::{CommitId, Event, EventId, ImageName, PullRequest, ReceiverName, RepositoryChange, Tag, Timestamp};
+use tagboat_ports::{EventRecord, Store, StoreError, Work};
+
+/// The events that wait.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    /// In their order, each with when it was accepted.
+    events: Vec<(EventId, Timestamp)>,
+    images: BTreeMap<ImageName, Spoken>,
+    /// The pull requests and commits that they speak of.
+    pub(crate) touched: Touched,
+    /// Whether one is about a pull request.
+    pub(crate) about_pull_requests: bool,
+}
+
+/// What events say of one image.
+#[derive(Debug, Default)]
+struct Spoken {
+    /// The places of those events.
+    places: Vec<usize>,
+    /// Tags that may be candidates for what events say, each once, in the order in which they were heard of.
+    candidates: Vec<Tag>,
+    known: BTreeSet<Tag>,
+    /// Who spoke of each tag first.
+    first: BTreeMap<Tag, Speaker>,
+}
+
+/// Who spoke of a tag.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Speaker {
+    /// The receiver that heard it.
+    pub(crate) receiver: ReceiverName,
+    /// Who pushed, as the sender named them.
+    pub(crate) actor: Option<String>,
+}
+
+impl Pending {
+    /// Read what waits for `work`.
+    pub(crate) async fn of(store: &dyn Store, work: &Work) -> Result<Self, StoreError> {
+        let mut pending = Self::default();
+        store.pending_events(work, &mut |event| pending.add(event)).await?;
+        Ok(pending)
+    }
+
+    fn add(&mut self, record: EventRecord) {
+        let is_candidate = record.candidate().is_some();
+        let EventRecord { id, receiver, event, received_at, .. } = record;
+        let place = self.events.len();
+        self.events.push((id, received_at));
+        match event {
+            Event::ImagePushed(pushed) => {
+                let spoken = self.images.entry(pushed.image).or_default();
+                spoken.places.push(place);
+                if is_candidate && spoken.known.insert(pushed.tag.clone()) {
+                    spoken.candidates.push(pushed.tag.clone());
+                }
+                let speaker = || Speaker { receiver, actor: pushed.actor };
+                spoken.first.entry(pushed.tag).or_insert_with(speaker);
+            }
+            Event::RepositoryChanged(changed) => {
+                self.about_pull_requests |= changed.change != RepositoryChange::BranchMoved;
+                self.touched.numbers.extend(changed.number);
+                self.touched.commits.extend(changed.commit.filter(|_| changed.change == RepositoryChange::Status));
+            }
+            Event::BuildFinished(_) | Event::InstallationsChanged { .. } => {}
+        }
+    }
+
+    /// All, in their order.
+    pub(crate) fn ids(&self) -> Vec<EventId> {
+        self.events.iter().map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Those that a decision about an image answers, as the store links them; with when each was accepted.
+    pub(crate) fn about(&self, image: &ImageName) -> Vec<(EventId, Timestamp)> {
+        let places = self.images.get(image).map_or(&[][..], |spoken| &spoken.places);
+        places.iter().filter_map(|place| self.events.get(*place).cloned()).collect()
+    }
+
+    /// Whether one is about an image.
+    pub(crate) fn speak_of(&self, image: &ImageName) -> bool {
+        self.images.contains_key(image)
+    }
+
+    /// The tags of an image that may be candidates for what was said, each once, in the order in which they were heard of.
+    pub(crate) fn tags(&self, image: &ImageName) -> &[Tag] {
+        self.images.get(image).map_or(&[], |spoken| &spoken.candidates)
+    }
+
+    /// Who spoke of a tag first.
+    pub(crate) fn first_speaker(&self, image: &ImageName, tag: &Tag) -> Option<&Speaker> {
+        self.images.get(image)?.first.get(tag)
+    }
+}
+
+/// The pull requests and commits that events speak of: what is in memory of them may be old.
+#[derive(Debug, Default)]
+pub(crate) struct Touched {
+    /// The pull requests that people commented on, or otherwise touched, by number.
+    pub(crate) numbers: BTreeSet<u64>,
+    commits: BTreeSet<CommitId>,
+}
+
+impl Touched {
+    pub(crate) fn concerns(&self, pull: &PullRequest) -> bool {
+        self.numbers.contains(&pull.number) || self.commits.contains(&pull.head_commit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use tagboat_model::{ImagePushed, RepositoryChanged, Trust};
+
+    fn record(id: &str, trust: Trust, event: Event) -> EventRecord {
+        EventRecord {
+            id: id.parse().unwrap(),
+            delivery: "delivery".parse().unwrap(),
+            receiver: "registry".parse().unwrap(),
+            event,
+            trust,
+            received_at: Timestamp(1),
+            branches: Vec::new(),
+        }
+    }
+
+    fn push(image: &ImageName, tag: &str, actor: &str) -> Event {
+        let pushed = ImagePushed::new(image.clone(), tag.parse().unwrap(), None);
+        Event::ImagePushed(ImagePushed { actor: Some(actor.to_owned()), ..pushed })
+    }
+
+    #[test]
+    fn each_tag_is_kept_once_and_each_event_by_its_id() {
+        let (web, api): (ImageName, ImageName) =
+            ("r.example/acme/web".parse().unwrap(), "r.example/acme/api".parse().unwrap());
+        let mut pending = Pending::default();
+        pending.add(record("a", Trust::Url, push(&web, "3", "anybody")));
+        pending.add(record("b", Trust::Signed, push(&web, "2", "ann")));
+        pending.add(record("c", Trust::Signed, push(&api, "1", "ann")));
+        pending.add(record("d", Trust::Signed, push(&web, "1", "bob")));
+        pending.add(record("e", Trust::Signed, push(&web, "2", "bob")));
+        assert_eq!(pending.tags(&web).iter().map(Tag::as_str).collect::<Vec<_>>(), ["2", "1"], "who is believed");
+        let about: Vec<String> = pending.about(&web).into_iter().map(|(id, _)| id.to_string()).collect();
+        assert_eq!(about.join(" "), "a b d e", "all are answered");
+        let first = |tag: &str| pending.first_speaker(&web, &tag.parse().unwrap()).and_then(|it| it.actor.as_deref());
+        assert_eq!((first("2"), first("3"), first("4")), (Some("ann"), Some("anybody"), None));
+        assert!(pending.speak_of(&api) && pending.tags(&"r.example/acme/db".parse().unwrap()).is_empty());
+        assert_eq!((pending.ids().len(), pending.about_pull_requests), (5, false));
+    }
+
+    #[test]
+    fn what_pull_requests_are_touched_is_known() {
+        let changed = |change, number| {
+            let commit = Some("a".repeat(40).parse().unwrap());
+            let (addresses, branch, actor) = (Vec::new(), None, None);
+            Event::RepositoryChanged(RepositoryChanged { addresses, change, branch, commit, number, actor })
+        };
+        let mut pending = Pending::default();
+        pending.add(record("a", Trust::Signed, changed(RepositoryChange::BranchMoved, None)));
+        assert!(!pending.about_pull_requests && pending.touched.commits.is_empty());
+        pending.add(record("b", Trust::Signed, changed(RepositoryChange::Comment, Some(7))));
+        assert!(pending.about_pull_requests && pending.touched.commits.is_empty());
+        pending.add(record("c", Trust::Signed, changed(RepositoryChange::Status, None)));
+        assert_eq!(pending.touched.commits.len(), 1);
+        assert_eq!(pending.touched.numbers.into_iter().collect::<Vec<_>>(), [7]);
+    }
+}
