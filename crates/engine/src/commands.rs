@@ -24,6 +24,7 @@ use crate::{
     gather::{Running, Situation},
     pulls::PullsDone,
     reconcile::unless_told,
+    worker::unless_taken_over,
 };
 
 /// Decisions of a repository that are looked back at for what waits or is offered.
@@ -92,11 +93,11 @@ impl Engine {
             let effects = self.effects(&record, ground, &seen, &decisions).await;
             let now = self.now();
             if !effects.place.is_empty() {
-                self.ports.store.place_holds(tenant, repository, &effects.place, now).await?;
+                unless_taken_over(self.ports.store.place_holds(work, &effects.place, now).await?)?;
             }
             if !effects.release.is_empty() {
                 let by = person(&record.by);
-                self.ports.store.release_holds(tenant, repository, &effects.release, &by, now).await?;
+                unless_taken_over(self.ports.store.release_holds(work, &effects.release, &by, now).await?)?;
             }
             if !effects.place.is_empty() || !effects.release.is_empty() {
                 commanded.holds_changed = true;
@@ -230,6 +231,7 @@ impl Engine {
             (record, answer)
         });
         for (record, answer) in commanded.answers.into_iter().chain(explained) {
+            self.still_held(work).await?;
             if let Some(forge) = &config.forge {
                 match reply(forge.as_ref(), &record, &answer).await {
                     // It is answered with the next reconcile.

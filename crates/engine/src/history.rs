@@ -16,6 +16,7 @@ use tagboat_settings::RepositorySettings;
 use crate::{
     ConfigRepository, Engine, ReconcileError,
     gather::{Gathered, Running, Situation},
+    worker::unless_taken_over,
 };
 
 /// Tags whose digest is asked for in one reconcile, so that what runs upstream can be written down. The rest comes next time.
@@ -107,7 +108,7 @@ impl Engine {
         }
         let BranchKey { tenant, repository, .. } = &work.key;
         // In this order: what is marked is not looked at again.
-        self.ports.store.place_holds(tenant, repository, &holds, now).await?;
+        unless_taken_over(self.ports.store.place_holds(work, &holds, now).await?)?;
         self.ports.store.note_ran(work, &noted).await?;
         // One that was released before stays so: what the database says counts.
         let all = self.ports.store.holds(tenant, repository).await?;

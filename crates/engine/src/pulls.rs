@@ -14,7 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future;
 use tagboat_model::{BranchKey, BranchName, CommitId, DecisionId, Timestamp, shown};
-use tagboat_ports::{BranchChange, BranchUpdate, Forge, NewCommit, NewFile, Push, PushOutcome, RepositoryErrorKind};
+use tagboat_ports::{
+    BranchChange, BranchUpdate, Forge, NewCommit, NewFile, Push, PushOutcome, RepositoryErrorKind, Work,
+};
 use tagboat_promotion::{
     CommitPlan, FileChange,
     pull::{KnownPull, PullStep},
@@ -22,7 +24,7 @@ use tagboat_promotion::{
 
 use crate::pulls::{act::Acted, leftovers::Leftovers};
 pub(crate) use crate::pulls::{memory::PullMemory, own::Whose};
-use crate::{ConfigRepository, Engine, ReconcileError};
+use crate::{ConfigRepository, Engine, ReconcileError, worker::unless_taken_over};
 
 /// Requests to the forge that run at once: more would only meet its limits.
 const AT_ONCE: usize = 4;
@@ -92,7 +94,7 @@ impl Engine {
     /// people had; then branches in one push; then all else that people see.
     pub(crate) async fn act_on_pulls(
         &self,
-        key: &BranchKey,
+        work: &Work,
         config: &ConfigRepository,
         (base, pulls): (&CommitId, &[KnownPull]),
         steps: &[PullStep],
@@ -100,7 +102,8 @@ impl Engine {
     ) -> Result<PullsDone, ReconcileError> {
         let is_seen =
             |step: &PullStep| matches!(step, PullStep::Rebuild { .. } | PullStep::Edit { .. } | PullStep::Close { .. });
-        self.refuse(key, steps).await?;
+        let key = &work.key;
+        self.refuse(work, steps).await?;
         let open = match &config.forge {
             Some(forge) => self.that_are_open(forge.as_ref(), pulls, steps).await?,
             None => steps.into(),
@@ -112,7 +115,7 @@ impl Engine {
             .into_iter()
             .partition(|steps| steps.iter().any(|step| matches!(step, PullStep::Close { .. })));
         if let Some(forge) = &config.forge {
-            self.act_on_each(key, forge.as_ref(), pulls, &closing, &mut done).await;
+            self.act_on_each(work, forge.as_ref(), pulls, &closing, &mut done).await?;
         }
         let leftovers = self.leftovers(key, config, steps).await?;
         let updates = branches(base, steps, (&leftovers, &done.failed), times, self.now());
@@ -134,24 +137,25 @@ impl Engine {
         let ready: Vec<Vec<&PullStep>> = others.into_iter().filter(|steps| steps.iter().all(has_branch)).collect();
         done.problems.extend(leftovers.problems());
         if let Some(forge) = &config.forge {
-            self.act_on_each(key, forge.as_ref(), pulls, &ready, &mut done).await;
+            self.act_on_each(work, forge.as_ref(), pulls, &ready, &mut done).await?;
         }
         Ok(done)
     }
 
-    /// Several pull requests at once, each with its steps in order.
+    /// Several pull requests at once, each with its steps in order. What fails is noted; the others go on, unless another worker
+    /// has the branch now.
     async fn act_on_each(
         &self,
-        key: &BranchKey,
+        work: &Work,
         forge: &dyn Forge,
         pulls: &[KnownPull],
         each: &[Vec<&PullStep>],
         done: &mut PullsDone,
-    ) {
+    ) -> Result<(), ReconcileError> {
         let act = async |steps: &[&PullStep]| {
             let mut acted = Vec::new();
             for step in steps {
-                match self.act_on_pull(key, forge, pulls, step).await {
+                match self.act_on_pull(work, forge, pulls, step).await {
                     Ok(came_to) => acted.push(came_to),
                     Err(error) => return (acted, Some(FailedStep::new(step, error))),
                 }
@@ -172,18 +176,21 @@ impl Engine {
                         Acted::Problem(text) => done.problems.push(text),
                     }
                 }
-                if let Some(failed) = failed {
-                    done.note(failed);
+                match failed {
+                    Some(FailedStep { error: error @ ReconcileError::TakenOver, .. }) => return Err(error),
+                    Some(failed) => done.note(failed),
+                    None => {}
                 }
             }
         }
+        Ok(())
     }
 
     /// Place the holds that follow from what people closed.
-    async fn refuse(&self, key: &BranchKey, steps: &[PullStep]) -> Result<(), ReconcileError> {
+    async fn refuse(&self, work: &Work, steps: &[PullStep]) -> Result<(), ReconcileError> {
         for step in steps {
             if let PullStep::Refuse { holds } = step {
-                self.ports.store.place_holds(&key.tenant, &key.repository, holds, self.now()).await?;
+                unless_taken_over(self.ports.store.place_holds(work, holds, self.now()).await?)?;
             }
         }
         Ok(())

@@ -171,7 +171,7 @@ impl Engine {
         let answered = |id: &DecisionId| recorded.answered(id, gathered);
         self.settle(&work.key, (&commits, &landed), recorded.images_of(&commits, gathered), answered).await?;
         let pulls = gathered.situation.forge.as_ref().map(|view| view.pulls.clone()).unwrap_or_default();
-        let done = self.act_on_pulls(&work.key, config, (head, &pulls), &proposed.plan.steps, &recorded.times);
+        let done = self.act_on_pulls(work, config, (head, &pulls), &proposed.plan.steps, &recorded.times);
         let done = done.instrument(debug_span!("pull requests")).await?;
         self.conclude(work, config, gathered, &recorded, &done).await?;
         let problem = problems(blocked(&lanes), &done.problems);

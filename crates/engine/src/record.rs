@@ -20,6 +20,7 @@ use crate::{
     lanes::{Lanes, id_of, is_offered},
     pulls::PullsDone,
     reconcile::unless_told,
+    worker::unless_taken_over,
 };
 
 /// What is to be done about pull requests.
@@ -248,8 +249,7 @@ impl Engine {
         let ended = tagboat_promotion::ended(&gathered.situation.holds, &gathered.facts, &decisions);
         if !ended.is_empty() {
             let by = tagboat_model::Person::tagboat();
-            let key = &work.key;
-            self.ports.store.release_holds(&key.tenant, &key.repository, &ended, &by, self.now()).await?;
+            unless_taken_over(self.ports.store.release_holds(work, &ended, &by, self.now()).await?)?;
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use tagboat_model::BranchKey;
 use tagboat_ports::{PushOutcome, Work};
 use tagboat_promotion::state::{decode, encode};
 
-use crate::{ConfigRepository, Engine, ReconcileError, chain};
+use crate::{ConfigRepository, Engine, ReconcileError, chain, worker::unless_taken_over};
 
 /// What the database keeps of what stands in the ref.
 const WRITTEN: &str = "state-written";
@@ -27,7 +27,7 @@ impl Engine {
         match decode(&bytes, &config.seal) {
             Ok((holds, left_out)) => {
                 tracing::info!(branch = %work.key, holds = holds.len(), left_out, %commit, "holds were taken up from the bot's own ref");
-                store.place_holds(tenant, repository, &holds, self.now()).await?;
+                unless_taken_over(store.place_holds(work, &holds, self.now()).await?)?;
                 store.keep(tenant, repository, WRITTEN, &fingerprint(&bytes)).await?;
             }
             // Whoever cannot read what people wished must not act against it.

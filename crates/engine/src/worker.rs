@@ -114,6 +114,12 @@ impl Engine {
         }
     }
 
+    /// Hold the lease for longer, before something is done that nothing outside compares: whoever stood still meanwhile does
+    /// it no more.
+    pub(crate) async fn still_held(&self, work: &Work) -> Result<(), ReconcileError> {
+        unless_taken_over(self.ports.store.renew(work, self.now().plus(self.behaviour.lease)).await?)
+    }
+
     async fn failed(&self, work: &Work, error: &ReconcileError) -> Finish {
         let again_at = self.now().plus(wait_after(work.attempts, error));
         let swept =
@@ -136,6 +142,11 @@ impl Engine {
         self.ports.progress.step(&step);
         Finish::Failed { error, swept, again_at, parked }
     }
+}
+
+/// An error where the database says that another worker has the branch now.
+pub(crate) fn unless_taken_over(is_held: bool) -> Result<(), ReconcileError> {
+    if is_held { Ok(()) } else { Err(ReconcileError::TakenOver) }
 }
 
 /// Whether trying again is of no use. What others can mend, or what passes, is tried for ever.

@@ -25,26 +25,15 @@ pub trait History: Send + Sync {
     /// Every config repository's holds that are not released.
     async fn all_holds(&self) -> Result<Vec<(TenantName, RepositoryName, Hold)>, StoreError>;
 
-    /// Place holds. One whose id is known, also as released, changes nothing. If one is new, marks the repository's branches
-    /// dirty; they do not wait to settle.
-    async fn place_holds(
-        &self,
-        tenant: &TenantName,
-        repository: &RepositoryName,
-        holds: &[Hold],
-        now: Timestamp,
-    ) -> Result<(), StoreError>;
+    /// Place holds in the config repository of `work`. One whose id is known, also as released, changes nothing. If one is new,
+    /// marks the repository's branches dirty; they do not wait to settle. When the fence is stale, nothing is written and the
+    /// answer is false.
+    async fn place_holds(&self, work: &Work, holds: &[Hold], now: Timestamp) -> Result<bool, StoreError>;
 
-    /// Release holds. Returns those that were not released before; if there are any, marks the repository's branches dirty,
-    /// which do not wait to settle.
-    async fn release_holds(
-        &self,
-        tenant: &TenantName,
-        repository: &RepositoryName,
-        ids: &[HoldId],
-        by: &Person,
-        now: Timestamp,
-    ) -> Result<Vec<HoldId>, StoreError>;
+    /// Release holds of the config repository of `work`. If one was not released before, marks the repository's branches dirty,
+    /// which do not wait to settle. When the fence is stale, nothing is written and the answer is false.
+    async fn release_holds(&self, work: &Work, ids: &[HoldId], by: &Person, now: Timestamp)
+    -> Result<bool, StoreError>;
 
     /// Take a command, unless its id is known. Marks the branches of its repository dirty; they do not wait to settle.
     /// Returns whether it is new.

@@ -51,8 +51,8 @@ pub trait Store: TagMemory + FileMemory + History {
         now: Timestamp,
     ) -> Result<Result<Work, Option<Timestamp>>, StoreError>;
 
-    /// Hold a lease for longer. Nothing happens when the fence is stale.
-    async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError>;
+    /// Hold a lease for longer. When the fence is stale, nothing is written and the answer is false.
+    async fn renew(&self, work: &Work, until: Timestamp) -> Result<bool, StoreError>;
 
     /// Hand the events up to `work.sequence` that are not served yet to `each`, in their order and without their branches. One at
     /// a time: there may be very many. Of an error's events some may have been handed over.

@@ -104,7 +104,7 @@ async fn fill(store: &dyn Upkeep) {
         since: Timestamp(1),
         until: Until::Released,
     };
-    store.place_holds(&tenant, &repository, &[hold], Timestamp(2000)).await.unwrap();
+    assert!(store.place_holds(&work, &[hold], Timestamp(2000)).await.unwrap());
 }
 
 async fn finish(store: &dyn Upkeep, work: &Work, now: i64) {

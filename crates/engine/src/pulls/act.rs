@@ -4,10 +4,10 @@ use tagboat_model::{
     BranchKey, BranchName, CheckState, CommitId, Decoration, Duration, MergeMethod, PullRequest, PullState, Timestamp,
     shown,
 };
-use tagboat_ports::{AutoMerge, Forge, Merge, Merged, NewPullRequest, PullRequestEdit};
+use tagboat_ports::{AutoMerge, Forge, Merge, Merged, NewPullRequest, PullRequestEdit, Work};
 use tagboat_promotion::pull::{KnownPull, PullStep};
 
-use crate::{Engine, ReconcileError, chain};
+use crate::{Engine, ReconcileError, chain, worker::unless_taken_over};
 
 /// A CI takes a moment to say that it has begun.
 const UNTIL_CHECKS_APPEAR: Duration = Duration::from_seconds(20);
@@ -61,11 +61,14 @@ impl Engine {
 
     pub(super) async fn act_on_pull(
         &self,
-        key: &BranchKey,
+        work: &Work,
         forge: &dyn Forge,
         pulls: &[KnownPull],
         step: &PullStep,
     ) -> Result<Acted, ReconcileError> {
+        // Forges compare nothing with what was seen.
+        self.still_held(work).await?;
+        let key = &work.key;
         match step {
             PullStep::Open { head, title, body, draft, decoration, .. } => {
                 let (head, base) = (head.clone(), key.branch.clone());
@@ -112,7 +115,7 @@ impl Engine {
             }
             PullStep::Permit { ids, .. } => {
                 let by = tagboat_model::Person::tagboat();
-                self.ports.store.release_holds(&key.tenant, &key.repository, ids, &by, self.now()).await?;
+                unless_taken_over(self.ports.store.release_holds(work, ids, &by, self.now()).await?)?;
                 Ok(Acted::Quiet)
             }
             // Branches and holds are done by now.

@@ -2,8 +2,8 @@
 
 use axum::{body::Body, http::Request};
 use serde_json::{Value, json};
-use tagboat_model::{CommandAnswer, CommandOutcome, Timestamp};
-use tagboat_ports::History as _;
+use tagboat_model::{BranchKey, CommandAnswer, CommandOutcome, Duration, Timestamp};
+use tagboat_ports::{History as _, Store as _};
 use tagboat_server::{Access, Server};
 
 use crate::{get, send, server};
@@ -134,8 +134,12 @@ async fn holds_and_environments_are_told() {
         since: Timestamp(0),
         until: tagboat_model::Until::Released,
     };
-    let (tenant, config) = ("default".parse().unwrap(), "config".parse().unwrap());
-    store.place_holds(&tenant, &config, &[hold], Timestamp(0)).await.unwrap();
+    let settle = tagboat_ports::Settle { quiet: Duration::ZERO, at_most: Duration::ZERO };
+    let main = "main".parse().unwrap();
+    let main = BranchKey { tenant: "default".parse().unwrap(), repository: "config".parse().unwrap(), branch: main };
+    store.know_branches(&[main], Timestamp(0)).await.unwrap();
+    let work = store.lease("worker", settle, Duration::from_seconds(1), Timestamp(0)).await.unwrap().unwrap();
+    assert!(store.place_holds(&work, &[hold], Timestamp(0)).await.unwrap());
     let holds: Value = serde_json::from_str(&send(&server, get("/api/v1/holds")).await.1).unwrap();
     let words = "all of prod is frozen by operator Ann since 1970-01-01T00:00:00Z: inventory";
     assert_eq!((&holds["holds"][0]["repository"], &holds["holds"][0]["words"]), (&json!("config"), &json!(words)));

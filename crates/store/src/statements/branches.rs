@@ -347,7 +347,7 @@ pub(crate) async fn finish(
     Ok(())
 }
 
-pub(crate) async fn renew(c: &mut Connection, work: &Work, until: Timestamp) -> Result<(), sqlx::Error> {
+pub(crate) async fn renew(c: &mut Connection, work: &Work, until: Timestamp) -> Result<bool, sqlx::Error> {
     about!(
         "UPDATE branch SET lease_until = $5 WHERE tenant = $1 AND repository = $2 AND branch = $3 AND fence = $4
            AND lease_owner IS NOT NULL",
@@ -357,7 +357,7 @@ pub(crate) async fn renew(c: &mut Connection, work: &Work, until: Timestamp) -> 
     .bind(until.0)
     .execute(c)
     .await
-    .map(|_| ())
+    .map(|done| done.rows_affected() == 1)
 }
 
 /// Whether `work` is still the newest lease of its branch.

@@ -1,6 +1,7 @@
 //! Holds: placed once each, listed, released.
 
-use tagboat_model::{Hold, HoldId, Person, RepositoryName, TenantName, Timestamp};
+use tagboat_model::{BranchKey, Hold, HoldId, Person, RepositoryName, TenantName, Timestamp};
+use tagboat_ports::Work;
 
 use super::{
     branches,
@@ -40,11 +41,14 @@ pub(crate) async fn all(c: &mut Connection) -> Result<Vec<(TenantName, Repositor
 /// Whoever finds the same again and again (a pull request that was closed) wakes nobody with it.
 pub(crate) async fn place(
     c: &mut Connection,
-    tenant: &TenantName,
-    repository: &RepositoryName,
+    work: &Work,
     holds: &[Hold],
     now: Timestamp,
-) -> Result<(), sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
+    if !branches::holds(c, work).await? {
+        return Ok(false);
+    }
+    let BranchKey { tenant, repository, .. } = &work.key;
     let mut is_any_new = false;
     for hold in holds {
         let placed = sqlx::query(
@@ -65,19 +69,22 @@ pub(crate) async fn place(
     if is_any_new {
         branches::wake_all_of(c, tenant, repository, now).await?;
     }
-    Ok(())
+    Ok(true)
 }
 
 pub(crate) async fn release(
     c: &mut Connection,
-    tenant: &TenantName,
-    repository: &RepositoryName,
+    work: &Work,
     ids: &[HoldId],
     by: &Person,
     now: Timestamp,
-) -> Result<Vec<HoldId>, sqlx::Error> {
+) -> Result<bool, sqlx::Error> {
+    if !branches::holds(c, work).await? {
+        return Ok(false);
+    }
+    let BranchKey { tenant, repository, .. } = &work.key;
     let by = to_json(by)?;
-    let mut released = Vec::new();
+    let mut is_any_released = false;
     for id in ids {
         let done = sqlx::query(
             "UPDATE hold SET released_at = $4, released_by = $5
@@ -90,12 +97,10 @@ pub(crate) async fn release(
         .bind(by.as_str())
         .execute(&mut *c)
         .await?;
-        if done.rows_affected() == 1 {
-            released.push(id.clone());
-        }
+        is_any_released |= done.rows_affected() == 1;
     }
-    if !released.is_empty() {
+    if is_any_released {
         branches::wake_all_of(c, tenant, repository, now).await?;
     }
-    Ok(released)
+    Ok(true)
 }

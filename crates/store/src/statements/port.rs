@@ -103,7 +103,7 @@ impl Store for Backend {
         self.read("read pending events", async |c| events::pending(c, work, each).await).await
     }
 
-    async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError> {
+    async fn renew(&self, work: &Work, until: Timestamp) -> Result<bool, StoreError> {
         let work = work.clone();
         write!(self, "renew a lease", async |c| branches::renew(c, &work, until).await)
     }

@@ -99,19 +99,18 @@ impl Tables {
         }
     }
 
-    fn release_holds(&mut self, at: &Place, ids: &[HoldId], now: Timestamp) -> Vec<HoldId> {
-        let mut released = Vec::new();
+    fn release_holds(&mut self, at: &Place, ids: &[HoldId], now: Timestamp) {
+        let mut is_any_released = false;
         for id in ids {
             let mut open = self.past.holds.iter_mut().filter(|placed| placed.at == *at && !placed.is_released);
             if let Some(placed) = open.find(|placed| placed.hold.id == *id) {
                 placed.is_released = true;
-                released.push(id.clone());
+                is_any_released = true;
             }
         }
-        if !released.is_empty() {
+        if is_any_released {
             self.wake_all_of(at, now);
         }
-        released
     }
 
     fn take_command(&mut self, command: &CommandRecord, now: Timestamp) -> bool {
@@ -182,26 +181,28 @@ impl History for MemoryStore {
         Ok(open.into_iter().map(hold).collect())
     }
 
-    async fn place_holds(
-        &self,
-        tenant: &TenantName,
-        repository: &RepositoryName,
-        holds: &[Hold],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.tables.lock().unwrap().place_holds(&place(tenant, repository), holds, now);
-        Ok(())
+    async fn place_holds(&self, work: &Work, holds: &[Hold], now: Timestamp) -> Result<bool, StoreError> {
+        let mut tables = self.tables.lock().unwrap();
+        let is_held = tables.held(work).is_some();
+        if is_held {
+            tables.place_holds(&place(&work.key.tenant, &work.key.repository), holds, now);
+        }
+        Ok(is_held)
     }
 
     async fn release_holds(
         &self,
-        tenant: &TenantName,
-        repository: &RepositoryName,
+        work: &Work,
         ids: &[HoldId],
         _by: &Person,
         now: Timestamp,
-    ) -> Result<Vec<HoldId>, StoreError> {
-        Ok(self.tables.lock().unwrap().release_holds(&place(tenant, repository), ids, now))
+    ) -> Result<bool, StoreError> {
+        let mut tables = self.tables.lock().unwrap();
+        let is_held = tables.held(work).is_some();
+        if is_held {
+            tables.release_holds(&place(&work.key.tenant, &work.key.repository), ids, now);
+        }
+        Ok(is_held)
     }
 
     async fn take_command(&self, command: &CommandRecord, now: Timestamp) -> Result<bool, StoreError> {

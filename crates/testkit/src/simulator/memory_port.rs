@@ -106,34 +106,31 @@ impl History for Door {
         self.read("store: all holds", self.store().all_holds()).await
     }
 
-    async fn place_holds(
-        &self,
-        tenant: &TenantName,
-        repository: &RepositoryName,
-        holds: &[Hold],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    async fn place_holds(&self, work: &Work, holds: &[Hold], now: Timestamp) -> Result<bool, StoreError> {
         if self.world.has_bug(Bug::HoldForgotten) {
-            return Ok(());
+            return Ok(true);
         }
         for hold in holds {
             self.world.note(|| format!("replica {} places {} of {}: {:?}", self.replica, hold.id, hold.by, hold.wish));
         }
         self.world.check_holds(holds);
-        self.write("store: place holds", self.store().place_holds(tenant, repository, holds, now)).await
+        let (seen, before) = self.begin("store: place holds", work).await?;
+        let answer = self.store().place_holds(&seen, holds, now).await;
+        self.end("store: place holds", (work, before), answer).await
     }
 
     async fn release_holds(
         &self,
-        tenant: &TenantName,
-        repository: &RepositoryName,
+        work: &Work,
         ids: &[HoldId],
         by: &Person,
         now: Timestamp,
-    ) -> Result<Vec<HoldId>, StoreError> {
+    ) -> Result<bool, StoreError> {
         self.world.note(|| format!("replica {} releases {ids:?}", self.replica));
         self.world.ledger().released = self.world.time();
-        self.write("store: release holds", self.store().release_holds(tenant, repository, ids, by, now)).await
+        let (seen, before) = self.begin("store: release holds", work).await?;
+        let answer = self.store().release_holds(&seen, ids, by, now).await;
+        self.end("store: release holds", (work, before), answer).await
     }
 
     async fn take_command(&self, command: &CommandRecord, now: Timestamp) -> Result<bool, StoreError> {

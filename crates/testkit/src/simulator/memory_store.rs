@@ -177,12 +177,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError> {
+    async fn renew(&self, work: &Work, until: Timestamp) -> Result<bool, StoreError> {
         let mut tables = self.tables.lock().unwrap();
-        if let Some(branch) = tables.held(work) {
-            branch.lease_until = until;
-        }
-        Ok(())
+        let held = tables.held(work);
+        Ok(held.map(|branch| branch.lease_until = until).is_some())
     }
 
     async fn set_interests(&self, work: &Work, images: &[(ImageName, String)]) -> Result<(), StoreError> {

@@ -130,7 +130,7 @@ impl Store for Door {
         .await
     }
 
-    async fn renew(&self, work: &Work, until: Timestamp) -> Result<(), StoreError> {
+    async fn renew(&self, work: &Work, until: Timestamp) -> Result<bool, StoreError> {
         let (seen, before) = self.begin("store: renew", work).await?;
         let answer = self.store().renew(&seen, until).await;
         self.end("store: renew", (work, before), answer).await

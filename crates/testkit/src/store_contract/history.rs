@@ -22,20 +22,27 @@ fn theirs() -> BranchKey {
 
 /// The branches that are due now, which are served with that.
 async fn due(store: &dyn Store, now: Timestamp) -> Vec<BranchKey> {
-    let mut keys = Vec::new();
-    while let Ok(work) = lease(store, now).await {
-        store.finish(&work, served(), now).await.unwrap();
-        keys.push(work.key);
-    }
-    keys.sort();
-    keys
+    serve(store, now).await.into_iter().map(|work| work.key).collect()
 }
 
-/// Two branches of a config repository and one of another tenant's, known and served.
-async fn at_rest(store: &dyn Store) {
+/// The leases with which all that is due is served.
+async fn serve(store: &dyn Store, now: Timestamp) -> Vec<Work> {
+    let mut all = Vec::new();
+    while let Ok(work) = lease(store, now).await {
+        store.finish(&work, served(), now).await.unwrap();
+        all.push(work);
+    }
+    all.sort_by(|left, right| left.key.cmp(&right.key));
+    all
+}
+
+/// Two branches of a config repository and one of another tenant's, known and served. Returns their last leases.
+async fn at_rest(store: &dyn Store) -> [Work; 3] {
     let keys = [key("main"), key("release"), theirs()];
     store.know_branches(&keys, at(0)).await.unwrap();
-    assert_eq!(due(store, at(0)).await, keys);
+    let all = serve(store, at(0)).await;
+    assert!(all.iter().map(|work| &work.key).eq(&keys));
+    all.try_into().unwrap()
 }
 
 /// A lease on a branch.
@@ -189,34 +196,44 @@ async fn hold_ids(store: &dyn Store, tenant: &TenantName) -> Vec<String> {
 }
 
 pub(super) async fn holds_are_placed_and_released_once(store: &dyn Store) {
-    at_rest(store).await;
+    let [first, _, theirs_first] = at_rest(store).await;
     let (ours, others) = (key("main").tenant, theirs().tenant);
     let placed = [hold("b", Wish::Refuse { version: version("1", "a"), pull_request: 7 }), hold("a", Wish::Freeze)];
-    store.place_holds(&ours, &config(), &placed, at(10)).await.unwrap();
-    assert_eq!(due(store, at(10)).await, [key("main"), key("release")], "at once, and nobody else");
+    assert!(store.place_holds(&first, &placed, at(10)).await.unwrap());
+    let leases = serve(store, at(10)).await;
+    let woken: Vec<&BranchKey> = leases.iter().map(|work| &work.key).collect();
+    assert_eq!(woken, [&key("main"), &key("release")], "at once, and nobody else");
     assert_eq!(store.holds(&ours, &config()).await.unwrap(), placed);
     let again = [hold("b", Wish::Hold), hold("c", Wish::Hold)];
-    store.place_holds(&ours, &config(), &again[..1], at(11)).await.unwrap();
+    assert!(store.place_holds(&leases[0], &again[..1], at(11)).await.unwrap());
     assert!(due(store, at(11)).await.is_empty(), "it is known");
-    store.place_holds(&ours, &config(), &again, at(12)).await.unwrap();
-    assert_eq!(due(store, at(12)).await.len(), 2);
+    assert!(!store.place_holds(&first, &again, at(11)).await.unwrap(), "somebody else had the branch since");
+    assert!(due(store, at(11)).await.is_empty(), "so nothing is written");
+    assert!(store.place_holds(&leases[1], &again, at(12)).await.unwrap());
+    let leases = serve(store, at(12)).await;
+    assert_eq!(leases.len(), 2);
     let expected = [placed[0].clone(), placed[1].clone(), again[1].clone()];
     assert_eq!(store.holds(&ours, &config()).await.unwrap(), expected);
     assert!(hold_ids(store, &others).await.is_empty());
 
     let ids = |list: &[&str]| -> Vec<HoldId> { list.iter().map(|id| id.parse().unwrap()).collect() };
     let by = Person::operator("bob");
-    store.place_holds(&others, &config(), &placed[1..], at(13)).await.unwrap();
+    assert!(store.place_holds(&theirs_first, &placed[1..], at(13)).await.unwrap());
     assert_eq!(due(store, at(13)).await, [theirs()]);
-    let released = store.release_holds(&ours, &config(), &ids(&["a", "x", "b"]), &by, at(14)).await.unwrap();
-    assert_eq!(released, ids(&["a", "b"]));
-    assert_eq!(due(store, at(14)).await, [key("main"), key("release")]);
+    assert!(
+        !store.release_holds(&first, &ids(&["c"]), &by, at(14)).await.unwrap(),
+        "somebody else had the branch since"
+    );
+    assert!(due(store, at(14)).await.is_empty(), "so nothing is written");
+    assert!(store.release_holds(&leases[0], &ids(&["a", "x", "b"]), &by, at(14)).await.unwrap());
+    let leases = serve(store, at(14)).await;
+    assert_eq!(leases.len(), 2);
     assert_eq!(
         (hold_ids(store, &ours).await, hold_ids(store, &others).await),
         (vec!["c".to_owned()], vec!["a".to_owned()])
     );
-    assert!(store.release_holds(&ours, &config(), &ids(&["a"]), &by, at(15)).await.unwrap().is_empty());
-    store.place_holds(&ours, &config(), &placed, at(15)).await.unwrap();
+    assert!(store.release_holds(&leases[0], &ids(&["a"]), &by, at(15)).await.unwrap());
+    assert!(store.place_holds(&leases[0], &placed, at(15)).await.unwrap());
     assert!(due(store, at(15)).await.is_empty(), "what was released stays so");
     assert_eq!(hold_ids(store, &ours).await, ["c"]);
     let all = store.all_holds().await.unwrap();

@@ -32,33 +32,22 @@ impl History for Backend {
         self.read("read all holds", async |c| holds::all(c).await).await
     }
 
-    async fn place_holds(
-        &self,
-        tenant: &TenantName,
-        repository: &RepositoryName,
-        holds: &[Hold],
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        if holds.is_empty() {
-            return Ok(());
-        }
-        let (tenant, repository, placed) = (tenant.clone(), repository.clone(), holds.to_vec());
+    async fn place_holds(&self, work: &Work, holds: &[Hold], now: Timestamp) -> Result<bool, StoreError> {
+        let (work, placed) = (work.clone(), holds.to_vec());
         let rows = 1 + placed.len();
-        wake!(self, "place holds", rows, async |c| holds::place(c, &tenant, &repository, &placed, now).await)
+        wake!(self, "place holds", rows, async |c| holds::place(c, &work, &placed, now).await)
     }
 
     async fn release_holds(
         &self,
-        tenant: &TenantName,
-        repository: &RepositoryName,
+        work: &Work,
         ids: &[HoldId],
         by: &Person,
         now: Timestamp,
-    ) -> Result<Vec<HoldId>, StoreError> {
-        let (tenant, repository) = (tenant.clone(), repository.clone());
-        let (ids, by) = (ids.to_vec(), by.clone());
+    ) -> Result<bool, StoreError> {
+        let (work, ids, by) = (work.clone(), ids.to_vec(), by.clone());
         let rows = 1 + ids.len();
-        wake!(self, "release holds", rows, async |c| { holds::release(c, &tenant, &repository, &ids, &by, now).await })
+        wake!(self, "release holds", rows, async |c| holds::release(c, &work, &ids, &by, now).await)
     }
 
     async fn take_command(&self, command: &CommandRecord, now: Timestamp) -> Result<bool, StoreError> {
