@@ -191,9 +191,9 @@ async fn a_late_worker_closes_nothing(store: &dyn Store) {
     assert!(second.fence > late.fence);
     store.finish(&late, served(), at(71)).await.unwrap();
     store.set_interests(&late, &[]).await.unwrap();
-    store.renew(&late, at(500)).await.unwrap();
+    assert!(!store.renew(&late, at(500)).await.unwrap());
     assert_eq!(store.interests(&key("main")).await.unwrap().len(), 1);
-    store.renew(&second, at(100)).await.unwrap();
+    assert!(store.renew(&second, at(100)).await.unwrap());
     assert_eq!(lease(store, at(80)).await, Err(Some(at(100))), "a renewed lease lasts longer");
     assert_eq!(store.record(&late, to_record("d-1", true)).await.unwrap(), Recorded::StaleFence);
     assert_eq!(waiting(store, &second).await.len(), 1);

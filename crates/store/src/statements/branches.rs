@@ -24,15 +24,37 @@ pub(crate) async fn owners(c: &mut Connection) -> Result<Vec<String>, sqlx::Erro
     rows.fetch_all(c).await?.iter().map(|row| row.try_get("lease_owner")).collect()
 }
 
-/// End the leases of these.
+/// End the leases of these, which ended in the middle of it. That may be the work's doing, and then it would end whoever takes
+/// it up: from the fourth time in a row it waits, twice as long each time and ten minutes at most, and others go on.
 pub(crate) async fn release(c: &mut Connection, owners: &[String]) -> Result<(), sqlx::Error> {
     for owner in owners {
-        sqlx::query("UPDATE branch SET lease_owner = NULL, lease_until = 0 WHERE lease_owner = $1")
-            .bind(owner.as_str())
-            .execute(&mut *c)
-            .await?;
+        sqlx::query(
+            "UPDATE branch SET lease_owner = NULL, attempts = attempts + 1,
+               lease_until = CASE WHEN attempts < 3 THEN 0
+                 WHEN attempts < 12 THEN leased_at + (1000 << CAST(attempts - 2 AS INTEGER)) ELSE leased_at + 600000 END,
+               problem = CASE WHEN attempts < 3 THEN problem
+                 ELSE 'the process ended in the middle of this each time: it may run out of memory' END
+             WHERE lease_owner = $1",
+        )
+        .bind(owner.as_str())
+        .execute(&mut *c)
+        .await?;
     }
     Ok(())
+}
+
+/// Whatever failed, or waits since processes ended with it, is tried again from the start.
+pub(crate) async fn retry(c: &mut Connection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
+    for key in keys {
+        about!(
+            "UPDATE branch SET attempts = 0, not_before = 0, parked_at = NULL, lease_until = 0
+             WHERE tenant = $1 AND repository = $2 AND branch = $3 AND lease_owner IS NULL",
+            key
+        )
+        .execute(&mut *c)
+        .await?;
+    }
+    wake(c, keys, now).await
 }
 
 /// What is parked is tried again: whoever starts may be mended.
@@ -389,7 +411,9 @@ fn state(row: &Row) -> Result<BranchState, sqlx::Error> {
         parked_at,
         again_at: match (dirty > served && attempts > 0, parked_at) {
             (true, Some(_)) => None,
-            (true, None) => Some(time(row, "not_before")?),
+            // Whoever holds it is at it.
+            (true, None) if row.try_get::<Option<String>, _>("lease_owner")?.is_some() => None,
+            (true, None) => Some(time(row, "not_before")?.max(time(row, "lease_until")?)),
             (false, _) => wakes.into_iter().flatten().min().map(Timestamp),
         },
     })

@@ -5,7 +5,7 @@ pub(crate) mod transfer;
 
 use async_trait::async_trait;
 use serde::Serialize;
-use tagboat_model::Timestamp;
+use tagboat_model::{BranchKey, Timestamp};
 use tagboat_ports::{Store, StoreError};
 
 use self::{
@@ -33,6 +33,10 @@ pub type TableRow = (&'static Table, Vec<Value>);
 pub trait Upkeep: Store {
     /// What each table holds.
     async fn sizes(&self) -> Result<Vec<TableSize>, StoreError>;
+
+    /// Try work again, whether it fails, is parked, or waits since processes ended in the middle of it. A server that runs takes
+    /// it up within seconds.
+    async fn retry(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError>;
 
     /// Take away some of what came, was decided and was asked for before `before`, and is done with. What waits, what is
     /// planned, what is held and what runs stays. Returns how many rows; nothing is left when it is none.

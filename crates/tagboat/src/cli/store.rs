@@ -21,11 +21,11 @@ pub(crate) struct Store {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreAction {
-    /// Show what the database holds, which work waits, and which is parked because it fails every time.
+    /// Show what the database holds, which work waits, which fails, and which is parked because it does so every time.
     #[command(after_help = "Exit codes: 0 shown, 5 some work is parked, 1 failed, 2 invalid input.")]
     Stats,
-    /// Try parked work again. A server that runs takes it up within seconds.
-    #[command(after_help = "Exit codes: 0 taken up again, 3 none is parked, 1 failed, 2 invalid input.")]
+    /// Try work again that fails, or is parked since it does so every time. A server that runs takes it up within seconds.
+    #[command(after_help = "Exit codes: 0 taken up again, 3 none fails, 1 failed, 2 invalid input.")]
     Retry(Retry),
     /// Take away what is old and done with, as the server does by itself.
     #[command(after_help = "Exit codes: 0 some was taken away, 3 there was none, 1 failed, 2 invalid input.")]

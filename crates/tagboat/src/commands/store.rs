@@ -56,23 +56,31 @@ async fn stats(store: &dyn Upkeep, output: Output) -> Result<Code, Failure> {
     let parked: Vec<&BranchState> = waiting.iter().copied().filter(|state| state.parked_at.is_some()).collect();
     match output {
         Output::Json => output::line(json!({ "tables": sizes, "waiting": waiting, "parked": parked }).to_string()),
-        Output::Text => show(&sizes, &waiting, &parked),
+        Output::Text => show(&sizes, &waiting),
     }
     Ok(if parked.is_empty() { Code::Ok } else { Code::Pending })
 }
 
-fn show(sizes: &[TableSize], waiting: &[&BranchState], parked: &[&BranchState]) {
+/// Whether the work that waits came to nothing so far.
+fn fails(state: &BranchState) -> bool {
+    state.dirty && state.attempts > 0
+}
+
+fn show(sizes: &[TableSize], waiting: &[&BranchState]) {
     output::line(styled(BOLD, format!("{:<16}{:>12}{:>14}", "table", "rows", "bytes")));
     for TableSize { table, rows, bytes } in sizes {
         output::line(format!("{table:<16}{rows:>12}{bytes:>14}"));
     }
     output::line(format!("{:<16}{:>12}  config branches with work that waits", "waiting", waiting.len()));
-    for state in parked {
-        let problem = state.problem.as_deref().unwrap_or("it fails every time");
-        let since = state.parked_at.unwrap_or_default();
-        let words =
-            format!("{} is parked since {since}, after {} attempts: {}", state.key, state.attempts, safe(problem));
-        output::line(styled(RED, &words));
+    for state in waiting.iter().filter(|state| fails(state)) {
+        let problem = safe(state.problem.as_deref().unwrap_or("it was interrupted"));
+        let how = match (state.parked_at, state.again_at) {
+            (Some(since), _) => format!("is parked since {since}"),
+            (None, Some(at)) if at > SystemClock.now() => format!("waits until {at}"),
+            (None, _) => "is tried again now".to_owned(),
+        };
+        let words = format!("{} {how}, after {} attempts: {problem}", state.key, state.attempts);
+        output::line(styled(if state.parked_at.is_some() { RED } else { DIM }, &words));
         output::line(format!("  try it again: tagboat store retry {}", state.key.repository));
     }
 }
@@ -83,12 +91,12 @@ async fn try_again(
     output: Output,
 ) -> Result<Code, Failure> {
     let branches = store.branches().await.map_err(|error| unusable(&error))?;
-    let parked = branches.into_iter().filter(|state| state.parked_at.is_some() && is_meant(state));
-    let keys: Vec<_> = parked.map(|state| state.key).collect();
-    store.wake(&keys, SystemClock.now()).await.map_err(|error| unusable(&error))?;
+    let failing = branches.into_iter().filter(|state| fails(state) && is_meant(state));
+    let keys: Vec<_> = failing.map(|state| state.key).collect();
+    store.retry(&keys, SystemClock.now()).await.map_err(|error| unusable(&error))?;
     match output {
         Output::Json => output::line(json!({ "retried": keys }).to_string()),
-        Output::Text if keys.is_empty() => output::line(styled(DIM, "no work is parked")),
+        Output::Text if keys.is_empty() => output::line(styled(DIM, "no work fails")),
         Output::Text => keys.iter().for_each(|key| output::line(format!("{key} is tried again"))),
     }
     Ok(if keys.is_empty() { Code::Nothing } else { Code::Ok })

@@ -41,6 +41,8 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(900);
 const MOST_PATIENCE: Duration = Duration::from_secs(4);
 /// Between two looks at the process.
 const LOOK: Duration = Duration::from_millis(2);
+/// Work that processes end with is put off from the fourth time in a row on: after so many lives it is tried again at once.
+const LIVES_UNTIL_RETRY: u32 = 4;
 /// Broken promises that are told, and how much of each.
 const MOST_TOLD: usize = 20;
 const LONGEST_TOLD: usize = 2000;
@@ -111,6 +113,9 @@ async fn course(
     let busy = Busy::start(world, &senders, &stop, &mut random);
     let mut longest = (first_look * 3).clamp(LEAST_PATIENCE, MOST_PATIENCE);
     for number in 1..=setup.kills {
+        if number % LIVES_UNTIL_RETRY == 0 {
+            world.retry()?;
+        }
         let point = FailPoint::choose(&mut random, &setup.database);
         let name = match one_life(world, point, longest, &mut random).await? {
             true => point.name(),
@@ -171,6 +176,7 @@ async fn calm(world: &World, senders: &Senders) -> Result<(), String> {
     if let Some(disk) = &world.disk {
         disk.set(&DiskFaults::default());
     }
+    world.retry()?;
     world.start_tagboat();
     wait(world, "the delivery of every copy", async || senders.are_done()).await?;
     // The registry may be about to notify once more.

@@ -147,6 +147,19 @@ impl World {
         self.trap.victim.start(&mut command, &self.log_file());
     }
 
+    /// Try work again that was interrupted, as an operator does, while no server runs.
+    pub(super) fn retry(&self) -> Result<(), String> {
+        self.trap.set(None);
+        let mut command = Command::new(&self.binary);
+        command.current_dir(self.folder.path()).args(["store", "retry", "--config", "tagboat.yaml"]);
+        let output = command.output().map_err(|error| error.to_string())?;
+        match output.status.code() {
+            // Done, or there is none.
+            Some(0 | 3) => Ok(()),
+            _ => Err(format!("`tagboat store retry`: {output:?}")),
+        }
+    }
+
     fn log_file(&self) -> PathBuf {
         self.folder.path().join("log")
     }

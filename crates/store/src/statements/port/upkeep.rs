@@ -2,10 +2,11 @@
 
 use async_trait::async_trait;
 use sqlx::ConnectOptions as _;
-use tagboat_model::Timestamp;
+use tagboat_model::{BranchKey, Timestamp};
 use tagboat_ports::StoreError;
 
 use super::super::{
+    branches,
     dialect::{BEGIN_IMPORT, BEGIN_SNAPSHOT, Backend, Connection},
     upkeep,
 };
@@ -23,6 +24,11 @@ const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 impl Upkeep for Backend {
     async fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
         self.read("count rows", async |c| upkeep::sizes(c).await).await
+    }
+
+    async fn retry(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError> {
+        let keys = keys.to_vec();
+        wake!(self, "try work again", keys.len(), async |c| branches::retry(c, &keys, now).await)
     }
 
     async fn prune_history(&self, before: Timestamp) -> Result<u64, StoreError> {
