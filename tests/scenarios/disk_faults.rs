@@ -170,3 +170,33 @@ async fn a_database_that_is_garbage_is_refused_by_its_name() {
         assert_eq!(std::fs::read(&database).unwrap()[from..end], wrong, "{name}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_page_that_nobody_reads_is_told() {
+    let mut world = at_rest().await;
+    let config = world.folder.path().join("tagboat.yaml");
+    let check = || {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tagboat"));
+        command.current_dir(config.parent().unwrap()).args(["store", "check", "--config"]).arg(&config);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(check(), (Some(0), String::new()));
+    let page: usize = world.ask_sqlite("SELECT rootpage FROM sqlite_schema WHERE name = 'command'").parse().unwrap();
+    let mut bytes = std::fs::read(world.database()).unwrap();
+    bytes[(page - 1) * 4096..page * 4096].fill(0xff);
+    std::fs::write(world.database(), bytes).unwrap();
+    let (code, told) = check();
+    assert!(code == Some(1) && told.contains("the database is corrupt"), "{code:?} {told}");
+    world.start();
+    let until = Instant::now() + RECOVERY;
+    let told = loop {
+        match world.get("/readyz").await {
+            Some(told) if told.status == 503 => break told,
+            other => assert!(Instant::now() < until, "{other:?}\n{}", world.log()),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert!(told.body.contains("\"corrupt\""), "{told:?}");
+    assert_eq!(world.get("/healthz").await.unwrap().status, 200);
+}

@@ -38,4 +38,4 @@ pub use store::{
 };
 pub use store_error::StoreError;
 pub use tags::{Announcement, MOST_REPLACED, Observation, ObservedTag, Sighting, TagMemory};
-pub use tally::Tally;
+pub use tally::{Tally, Written};

@@ -11,7 +11,7 @@ use tagboat_model::{
     ReceiverName, RepositoryName, TenantName, Timestamp, Trust,
 };
 
-use crate::{FileMemory, History, StoreError, TagMemory, Tally};
+use crate::{FileMemory, History, StoreError, TagMemory, Tally, Written};
 
 /// The database. Every method is one transaction, durable when it returns.
 #[async_trait]
@@ -114,6 +114,11 @@ pub trait Store: TagMemory + FileMemory + History {
 
     /// Write something small on the way that a delivery takes, so that whoever asks knows whether one could be stored.
     async fn probe(&self) -> Result<(), StoreError>;
+
+    /// What this process wrote since it started, where that is counted.
+    fn written(&self) -> Written {
+        Written::default()
+    }
 }
 
 /// Which decisions are asked for.

@@ -30,3 +30,16 @@ pub struct Tally {
     /// Since when the work waits that has waited longest.
     pub oldest: Option<Timestamp>,
 }
+
+/// What a process wrote to its database.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Transactions that were committed: each waited for the disk once.
+    pub committed: u64,
+    /// Those that were not, and wrote nothing.
+    pub failed: u64,
+    /// Operations in all of them, those that failed included: over the number of transactions, how many shared one.
+    pub operations: u64,
+    /// The time in transactions, in microseconds. One runs at a time, so over a time that passed this is how busy the writer was.
+    pub microseconds: u64,
+}

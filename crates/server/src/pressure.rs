@@ -100,6 +100,8 @@ struct State {
     /// Events that were accepted since.
     since: u64,
     last_write: Option<Timestamp>,
+    /// Whether the database was looked through, and is damaged. That others can be written does not mend it.
+    damaged: bool,
     /// What went wrong last, if nothing was written since.
     failed: Option<(Trouble, Timestamp)>,
 }
@@ -130,7 +132,8 @@ impl Pressure {
         let state = self.state();
         let pending = state.counted.map_or(0, |(tally, _)| tally.pending).saturating_add(state.since);
         let full = (pending >= self.most_pending).then_some(Trouble::QueueFull);
-        let trouble = state.failed.map(|(trouble, _)| trouble).or(full);
+        let damaged = state.damaged.then_some(Trouble::Corrupt);
+        let trouble = state.failed.map(|(trouble, _)| trouble).or(damaged).or(full);
         Standing { trouble, last_write: state.last_write, pending, most_pending: self.most_pending }
     }
 
@@ -145,6 +148,13 @@ impl Pressure {
         let mut state = self.state();
         state.since = state.since.saturating_add(events as u64);
         (state.last_write, state.failed) = (Some(now), None);
+    }
+
+    /// The database was looked through. What is damaged stays so for as long as the process runs; that it could not be read
+    /// says nothing about what is in it.
+    pub fn found_damage(&self, error: &StoreError) {
+        let mut state = self.state();
+        state.damaged |= Trouble::of(error) == Trouble::Corrupt;
     }
 
     /// Something could not be written.
@@ -237,6 +247,16 @@ mod tests {
         ] {
             assert_eq!(Trouble::of(&error(words)), trouble, "{words}");
         }
+    }
+
+    #[test]
+    fn damage_that_was_found_is_not_over_with_the_next_write() {
+        let pressure = Pressure::new(3);
+        pressure.found_damage(&error("error returned from database: (code: 5) database is locked"));
+        assert!(pressure.standing().trouble.is_none(), "it could not be looked through");
+        pressure.found_damage(&error("the database is corrupt: Tree 7 page 9: btreeInitPage() returns error code 11"));
+        pressure.stored(1, Timestamp(2));
+        assert_eq!(pressure.standing().trouble, Some(Trouble::Corrupt));
     }
 
     #[test]

@@ -3,10 +3,16 @@
 //! A connection on which a transaction could not begin or end is given up: the next group is tried on a new one, so that
 //! nobody has to restart a process whose disk was full, or whose database was.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
 
 use futures_util::future::BoxFuture;
-use tagboat_ports::{NewDelivery, StoreError, Stored};
+use tagboat_ports::{NewDelivery, StoreError, Stored, Written};
 use tokio::sync::{Notify, mpsc, oneshot};
 
 use super::{
@@ -43,6 +49,25 @@ type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 
 pub(super) struct Writer {
     queue: mpsc::Sender<Operation>,
+    counts: Arc<Counts>,
+}
+
+/// What was written so far.
+#[derive(Default)]
+struct Counts {
+    committed: AtomicU64,
+    failed: AtomicU64,
+    operations: AtomicU64,
+    microseconds: AtomicU64,
+}
+
+impl Counts {
+    fn note(&self, operations: usize, took: Duration, is_committed: bool) {
+        let transactions = if is_committed { &self.committed } else { &self.failed };
+        transactions.fetch_add(1, Ordering::Relaxed);
+        self.operations.fetch_add(operations as u64, Ordering::Relaxed);
+        self.microseconds.fetch_add(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
 }
 
 impl Writer {
@@ -51,9 +76,22 @@ impl Writer {
     pub(super) async fn start(connector: Connector, changed: Arc<Notify>) -> Result<Self, sqlx::Error> {
         let connection = connector.connect(true).await?;
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let task = Task { connector, connection: Some(connection), changed };
+        let counts = Arc::new(Counts::default());
+        let task = Task { connector, connection: Some(connection), changed, counts: Arc::clone(&counts) };
         tokio::spawn(task.run(waiting));
-        Ok(Self { queue })
+        Ok(Self { queue, counts })
+    }
+
+    /// What was written so far.
+    pub(super) fn written(&self) -> Written {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let Counts { committed, failed, operations, microseconds } = &*self.counts;
+        Written {
+            committed: of(committed),
+            failed: of(failed),
+            operations: of(operations),
+            microseconds: of(microseconds),
+        }
     }
 
     /// Run `work`, which writes about so many rows, in the next group and return when it is durable. `wakes` says that it
@@ -111,6 +149,7 @@ struct Task {
     connector: Connector,
     connection: Option<Connection>,
     changed: Arc<Notify>,
+    counts: Arc<Counts>,
 }
 
 impl Task {
@@ -137,12 +176,15 @@ impl Task {
                     Err(_) => break,
                 }
             }
-            self.write(group).await;
+            let (operations, begin) = (group.len(), Instant::now());
+            let is_committed = self.write(group).await;
+            self.counts.note(operations, begin.elapsed(), is_committed);
         }
     }
 
-    /// One transaction. Without one (disk full, read-only, away) nothing is run and every caller hears why.
-    async fn write(&mut self, group: Vec<Operation>) {
+    /// One transaction. Without one (disk full, read-only, away) nothing is run and every caller hears why. Returns whether it was
+    /// committed.
+    async fn write(&mut self, group: Vec<Operation>) -> bool {
         let wakes = group.iter().any(|operation| operation.wakes);
         let mut connection = match self.begin().await {
             Ok(connection) => connection,
@@ -153,7 +195,7 @@ impl Task {
                         What::Other(run) => (run)(None).await.1(Err(error.clone())),
                     }
                 }
-                return;
+                return false;
             }
         };
         let written = in_time(async {
@@ -162,7 +204,7 @@ impl Task {
             (connection, answers, committed)
         });
         // Out of time, everything is dropped: the connection, with it the transaction, and whoever waits for an answer.
-        let Some((mut connection, answers, committed)) = written.await else { return };
+        let Some((mut connection, answers, committed)) = written.await else { return false };
         match committed.is_ok() || execute(&mut connection, "ROLLBACK").await.is_ok() {
             true => self.connection = Some(connection),
             false => drop(connection),
@@ -173,6 +215,7 @@ impl Task {
         for answer in answers {
             answer(committed.clone());
         }
+        committed.is_ok()
     }
 
     /// A connection in a transaction; a new one where the last one does no longer.

@@ -92,6 +92,21 @@ pub(crate) static LAST_WRITE: Family = gauge(
     &[],
     "When a delivery or a probe was last written to the database.",
 );
+pub(crate) static TRANSACTIONS: Family = counter(
+    "tagboat_database_transactions_total",
+    &["outcome"],
+    "Transactions that wrote: committed, each with one wait for the disk, or failed, with nothing written.",
+);
+pub(crate) static OPERATIONS: Family = counter(
+    "tagboat_database_operations_total",
+    &[],
+    "Operations in those transactions. Divided by them, how many share one.",
+);
+pub(crate) static WRITING: Family = counter(
+    "tagboat_database_write_seconds_total",
+    &[],
+    "Time in those transactions, of which one runs at a time: its rate is how busy the writer is, at most 1.",
+);
 pub(crate) static BUILD: Family =
     gauge("tagboat_build_info", &["version"], "Always 1; the label says which program runs.");
 pub(crate) static MEMORY: Family =

@@ -20,7 +20,7 @@ use axum::{
 };
 use tagboat_engine::chain;
 use tagboat_model::{BranchKey, Duration, EventId, Outcome, Timestamp};
-use tagboat_ports::{Progress, Step, Tally};
+use tagboat_ports::{Progress, Step, Tally, Written};
 
 use self::{
     exposition::{Counters, Histograms, gauges},
@@ -153,7 +153,7 @@ impl Metrics {
     }
 
     /// The text for Prometheus. Without a tally, because the database does not answer, what it knows is left out.
-    fn text(&self, tally: Option<&Tally>, standing: &Standing, now: Timestamp) -> String {
+    fn text(&self, tally: Option<&Tally>, written: Written, standing: &Standing, now: Timestamp) -> String {
         let mut text = String::new();
         self.deliveries.write(&mut text);
         self.answers.write(&mut text);
@@ -175,6 +175,7 @@ impl Metrics {
         gauges(&mut text, &families::FORGE_LEFT, left.iter().map(|(forge, left)| (&forge[..], *left)));
         gauges(&mut text, &families::READY, [(NO_LABELS, u8::from(standing.trouble.is_none()))]);
         gauges(&mut text, &families::LAST_WRITE, standing.last_write.map(|at| (NO_LABELS, since_1970(at))));
+        database(&mut text, written);
         gauges(&mut text, &families::BUILD, [(&[env!("CARGO_PKG_VERSION")][..], 1)]);
         let usage = Usage::now();
         gauges(&mut text, &families::MEMORY, usage.memory.map(|bytes| (NO_LABELS, bytes)));
@@ -200,6 +201,14 @@ fn queue(text: &mut String, tally: Option<&Tally>, standing: &Standing, now: Tim
     gauges(text, &families::QUEUE_AGE, age.map(|age| (NO_LABELS, age)));
     gauges(text, &families::BRANCHES, one(|tally| tally.branches));
     gauges(text, &families::LEASES, one(|tally| tally.leased));
+}
+
+/// What this process wrote.
+#[expect(clippy::cast_precision_loss, reason = "microseconds of some hundred years are exact")]
+fn database(text: &mut String, Written { committed, failed, operations, microseconds }: Written) {
+    gauges(text, &families::TRANSACTIONS, [(&["committed"][..], committed), (&["failed"][..], failed)]);
+    gauges(text, &families::OPERATIONS, [(NO_LABELS, operations)]);
+    gauges(text, &families::WRITING, [(NO_LABELS, microseconds as f64 / 1e6)]);
 }
 
 #[expect(clippy::cast_precision_loss, reason = "milliseconds of some thousand years are exact")]
@@ -253,7 +262,7 @@ pub(crate) async fn get(State(server): State<Server>) -> Response {
         }
     };
     let standing = server.pressure.found_out(&*server.store, &*server.clock).await;
-    let text = server.metrics.text(tally.as_ref(), &standing, now);
+    let text = server.metrics.text(tally.as_ref(), server.store.written(), &standing, now);
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
@@ -264,7 +273,7 @@ mod tests {
     use tagboat_ports::{Landed, PushTried};
 
     /// All families, in the order in which they are written.
-    static ALL: [&exposition::Family; 29] = [
+    static ALL: [&exposition::Family; 32] = [
         &families::DELIVERIES,
         &families::ANSWERS,
         &families::EVENTS_RECEIVED,
@@ -289,6 +298,9 @@ mod tests {
         &families::FORGE_LEFT,
         &families::READY,
         &families::LAST_WRITE,
+        &families::TRANSACTIONS,
+        &families::OPERATIONS,
+        &families::WRITING,
         &families::BUILD,
         &families::MEMORY,
         &families::PROCESSOR,
@@ -321,7 +333,8 @@ mod tests {
     fn every_metric_is_documented_and_written() {
         let document = include_str!("../../METRICS.md");
         assert!(document.contains(&table()), "METRICS.md has to have these rows:\n{}", table());
-        let text = Metrics::new(Timestamp(0)).text(Some(&Tally::default()), &standing(), Timestamp(0));
+        let text =
+            Metrics::new(Timestamp(0)).text(Some(&Tally::default()), Written::default(), &standing(), Timestamp(0));
         let written: Vec<&str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
         let known: Vec<&str> = ALL.iter().map(|family| family.name).collect();
@@ -342,7 +355,7 @@ mod tests {
         let commits = vec![landed("d-1"), landed("d-2")];
         metrics.note(&Step::Pushed { key: key(), commits, at: Timestamp(3000) });
         metrics.note(&Step::Served { key: key(), at: Timestamp(3500) });
-        let text = metrics.text(None, &standing(), Timestamp(0));
+        let text = metrics.text(None, Written::default(), &standing(), Timestamp(0));
         for line in [
             "tagboat_event_to_commit_seconds_sum 2",
             "tagboat_event_to_commit_seconds_count 1",
@@ -369,7 +382,8 @@ mod tests {
             oldest: Some(Timestamp(500)),
             ..Tally::default()
         };
-        let text = Metrics::new(Timestamp(0)).text(Some(&tally), &standing(), Timestamp(2000));
+        let written = Written { committed: 3, failed: 1, operations: 9, microseconds: 250_000 };
+        let text = Metrics::new(Timestamp(0)).text(Some(&tally), written, &standing(), Timestamp(2000));
         for line in [
             "tagboat_events_accepted 9",
             "tagboat_events{state=\"done\"} 4",
@@ -379,6 +393,9 @@ mod tests {
             "tagboat_queue_branches{state=\"waiting\"} 1",
             "tagboat_queue_oldest_seconds 1.5",
             "tagboat_ready 1",
+            "tagboat_database_transactions_total{outcome=\"failed\"} 1",
+            "tagboat_database_operations_total 9",
+            "tagboat_database_write_seconds_total 0.25",
         ] {
             assert!(text.lines().any(|written| written == line), "{line} is missing:\n{text}");
         }

@@ -31,6 +31,8 @@ pub(crate) const BEGIN_SNAPSHOT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ R
 /// Begins a transaction in which as much is written as there is.
 pub(crate) const BEGIN_IMPORT: &str =
     "BEGIN; SET LOCAL idle_in_transaction_session_timeout = 0; SELECT pg_advisory_xact_lock(8387226009110)";
+/// Reads every page and says what is damaged: here that is the matter of whoever keeps the server.
+pub(crate) const CHECK: Option<&str> = None;
 /// What a table takes, in bytes, as `bytes`; its name is `$1`.
 pub(crate) const TABLE_BYTES: &str = "SELECT pg_total_relation_size($1::text::regclass) AS bytes";
 /// Lets numbers that the database gives go on behind those that were written into it.
@@ -72,5 +74,27 @@ impl Connector {
         sqlx::query("SELECT pg_advisory_lock($1)").bind(number).execute(&mut connection).await?;
         self.presence.store(number, Ordering::Relaxed);
         Ok(connection)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    use tagboat_testkit::Postgres;
+
+    #[tokio::test]
+    async fn the_end_of_a_failed_transaction_is_no_success() {
+        let cluster = Postgres::start();
+        let options = cluster.url().parse::<PgConnectOptions>().unwrap();
+        for end in [COMMIT, COMMIT_AND_WAKE] {
+            let mut connection = options.connect().await.unwrap();
+            sqlx::raw_sql(BEGIN).execute(&mut connection).await.unwrap();
+            assert!(sqlx::raw_sql("SELECT 1 / 0").execute(&mut connection).await.is_err());
+            assert!(sqlx::raw_sql(end).execute(&mut connection).await.is_err(), "{end}");
+            sqlx::raw_sql("ROLLBACK").execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(BEGIN).execute(&mut connection).await.unwrap();
+            sqlx::raw_sql(end).execute(&mut connection).await.unwrap();
+        }
     }
 }

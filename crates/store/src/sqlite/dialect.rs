@@ -23,6 +23,8 @@ pub(crate) const LONGEST: Option<std::time::Duration> = None;
 pub(crate) const BEGIN_SNAPSHOT: &str = "BEGIN";
 /// Begins a transaction in which as much is written as there is.
 pub(crate) const BEGIN_IMPORT: &str = "BEGIN IMMEDIATE";
+/// Reads every page and says `ok`, or what is damaged. <https://sqlite.org/pragma.html#pragma_quick_check>
+pub(crate) const CHECK: Option<&str> = Some("PRAGMA quick_check(5)");
 /// What a table takes, in bytes, as `bytes`; its name is `$1`.
 pub(crate) const TABLE_BYTES: &str = "SELECT SUM(pgsize) AS bytes FROM dbstat WHERE name = $1";
 /// Lets numbers that the database gives go on behind those that were written into it.

@@ -8,7 +8,7 @@ use tagboat_model::{
 use tagboat_ports::{
     Announcement, BlobId, BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, FileMemory, Finish,
     Interest, NewDelivery, Observation, ObservedTag, PendingChange, Recorded, RememberedFile, Settle, Settled,
-    Sighting, Store, StoreError, Stored, StoredDelivery, TagMemory, Tally, ToRecord, Work,
+    Sighting, Store, StoreError, Stored, StoredDelivery, TagMemory, Tally, ToRecord, Work, Written,
 };
 
 use super::{
@@ -177,6 +177,10 @@ impl Store for Backend {
 
     async fn tally(&self, now: Timestamp) -> Result<Tally, StoreError> {
         self.read("count what waits", async |c| tally::tally(c, now).await).await
+    }
+
+    fn written(&self) -> Written {
+        self.writer.written()
     }
 
     async fn probe(&self) -> Result<(), StoreError> {

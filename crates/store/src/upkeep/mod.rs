@@ -34,6 +34,13 @@ pub trait Upkeep: Store {
     /// What each table holds.
     async fn sizes(&self) -> Result<Vec<TableSize>, StoreError>;
 
+    /// Read everything and find out whether something is damaged, where the database is one's own file. That takes as long as
+    /// reading it; who writes or reads meanwhile does not wait.
+    ///
+    /// # Errors
+    /// With what is damaged, or when it cannot be read.
+    async fn check(&self) -> Result<(), StoreError>;
+
     /// Try work again, whether it fails, is parked, or waits since processes ended in the middle of it. A server that runs takes
     /// it up within seconds.
     async fn retry(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError>;

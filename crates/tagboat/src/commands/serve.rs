@@ -44,6 +44,7 @@ const LONGEST_DRAIN: Duration = Duration::from_secs(3);
 /// How long the start waits for GitHub.
 const FIRST_LOOK: Duration = Duration::from_secs(15);
 /// What is old is taken away this often.
+const BETWEEN_CHECKS: tagboat_model::Duration = tagboat_model::Duration::from_seconds(24 * 3600);
 const BETWEEN_PRUNINGS: tagboat_model::Duration = tagboat_model::Duration::from_seconds(300);
 
 pub(crate) async fn run(arguments: Serve) -> Result<Code, Failure> {
@@ -125,6 +126,7 @@ impl Running {
         learn_who_we_are(&server, forges);
         watch_app(app, stopped.clone()).await;
         let workers = (0..WORKERS).map(|index| spawn_worker(&engine, index, stopped.clone())).collect();
+        spawn_checker(&server, Arc::clone(&upkeep), stopped.clone());
         spawn_pruner(&server, upkeep, &file.limits, stopped.clone());
         spawn_counter(&server, stopped.clone());
         let doors = Arc::clone(&server.doors);
@@ -183,6 +185,26 @@ fn spawn_worker(engine: &Arc<Engine>, index: usize, stopped: watch::Receiver<boo
     let engine = Arc::clone(engine);
     let owner = format!("{}-{index}", std::process::id());
     tokio::spawn(async move { engine.run(&owner, wait(stopped)).await })
+}
+
+/// Damage in what nothing reads shows late otherwise, when it is in every copy that was kept.
+fn spawn_checker(server: &Server, upkeep: Arc<dyn Upkeep>, stopped: watch::Receiver<bool>) {
+    let (clock, pressure) = (Arc::clone(&server.clock), Arc::clone(&server.pressure));
+    tokio::spawn(async move {
+        let checking = async {
+            loop {
+                if let Err(error) = upkeep.check().await {
+                    tracing::error!(error = %chain(&error), "the database was looked through");
+                    pressure.found_damage(&error);
+                }
+                clock.sleep_until(clock.now().plus(BETWEEN_CHECKS)).await;
+            }
+        };
+        tokio::select! {
+            () = checking => {}
+            () = wait(stopped) => {}
+        }
+    });
 }
 
 /// Headers and bodies of deliveries go when they are old, or too many; in the end all goes that is done with.

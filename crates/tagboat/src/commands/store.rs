@@ -27,6 +27,7 @@ pub(crate) async fn run(arguments: &Store) -> Result<Code, Failure> {
     let output = arguments.output;
     match &arguments.action {
         StoreAction::Stats => stats(&*existing(&file).await?, output).await,
+        StoreAction::Check => check(&*existing(&file).await?, output).await,
         StoreAction::Retry(retry) => {
             let is_meant = |state: &BranchState| retry.repository.as_ref().is_none_or(|it| state.key.repository == *it);
             try_again(&*existing(&file).await?, is_meant, output).await
@@ -83,6 +84,15 @@ fn show(sizes: &[TableSize], waiting: &[&BranchState]) {
         output::line(styled(if state.parked_at.is_some() { RED } else { DIM }, &words));
         output::line(format!("  try it again: tagboat store retry {}", state.key.repository));
     }
+}
+
+async fn check(store: &dyn Upkeep, output: Output) -> Result<Code, Failure> {
+    store.check().await.map_err(|error| Failure::failed("the database cannot be trusted", &error))?;
+    match output {
+        Output::Json => output::line(json!({ "damaged": false }).to_string()),
+        Output::Text => output::line("nothing is damaged"),
+    }
+    Ok(Code::Ok)
 }
 
 async fn try_again(

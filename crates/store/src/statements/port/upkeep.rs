@@ -7,7 +7,7 @@ use tagboat_ports::StoreError;
 
 use super::super::{
     branches,
-    dialect::{BEGIN_IMPORT, BEGIN_SNAPSHOT, Backend, Connection},
+    dialect::{BEGIN_IMPORT, BEGIN_SNAPSHOT, Backend, CHECK, Connection},
     upkeep,
 };
 use crate::upkeep::{
@@ -24,6 +24,17 @@ const BYTES_AT_ONCE: usize = 4 * 1024 * 1024;
 impl Upkeep for Backend {
     async fn sizes(&self) -> Result<Vec<TableSize>, StoreError> {
         self.read("count rows", async |c| upkeep::sizes(c).await).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let failed = |source| StoreError { operation: "look for damage", source };
+        let Some(check) = CHECK else { return Ok(()) };
+        let mut connection = self.options.connect().await.map_err(|error| failed(error.into()))?;
+        let found = sqlx::query_scalar::<_, String>(check).fetch_all(&mut connection).await;
+        match found.map_err(|error| failed(error.into()))? {
+            found if found == ["ok"] => Ok(()),
+            found => Err(failed(format!("the database is corrupt: {}", found.join("; ")).into())),
+        }
     }
 
     async fn retry(&self, keys: &[BranchKey], now: Timestamp) -> Result<(), StoreError> {
