@@ -5,8 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tagboat_model::{CommitId, Event, EventId, ImageName, PullRequest, ReceiverName, RepositoryChange, Tag, Timestamp};
-use tagboat_ports::{EventRecord, Store, StoreError, Work};
+use tagboat_model::{CommitId, Event, EventId, ImageName, PullRequest, RepositoryChange, Tag, Timestamp};
+use tagboat_ports::{PendingEvent, Store, StoreError, Work};
 
 /// The events that wait.
 #[derive(Debug, Default)]
@@ -28,17 +28,8 @@ struct Spoken {
     /// Tags that may be candidates for what events say, each once, in the order in which they were heard of.
     candidates: Vec<Tag>,
     known: BTreeSet<Tag>,
-    /// Who spoke of each tag first.
-    first: BTreeMap<Tag, Speaker>,
-}
-
-/// Who spoke of a tag.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Speaker {
-    /// The receiver that heard it.
-    pub(crate) receiver: ReceiverName,
-    /// Who pushed, as the sender named them.
-    pub(crate) actor: Option<String>,
+    /// The place of the event that spoke of each tag first.
+    first: BTreeMap<Tag, usize>,
 }
 
 impl Pending {
@@ -49,9 +40,9 @@ impl Pending {
         Ok(pending)
     }
 
-    fn add(&mut self, record: EventRecord) {
-        let is_candidate = record.candidate().is_some();
-        let EventRecord { id, receiver, event, received_at, .. } = record;
+    fn add(&mut self, pending: PendingEvent) {
+        let is_candidate = pending.candidate().is_some();
+        let PendingEvent { id, event, received_at, .. } = pending;
         let place = self.events.len();
         self.events.push((id, received_at));
         match event {
@@ -61,8 +52,7 @@ impl Pending {
                 if is_candidate && spoken.known.insert(pushed.tag.clone()) {
                     spoken.candidates.push(pushed.tag.clone());
                 }
-                let speaker = || Speaker { receiver, actor: pushed.actor };
-                spoken.first.entry(pushed.tag).or_insert_with(speaker);
+                spoken.first.entry(pushed.tag).or_insert(place);
             }
             Event::RepositoryChanged(changed) => {
                 self.about_pull_requests |= changed.change != RepositoryChange::BranchMoved;
@@ -94,9 +84,10 @@ impl Pending {
         self.images.get(image).map_or(&[], |spoken| &spoken.candidates)
     }
 
-    /// Who spoke of a tag first.
-    pub(crate) fn first_speaker(&self, image: &ImageName, tag: &Tag) -> Option<&Speaker> {
-        self.images.get(image)?.first.get(tag)
+    /// The event that spoke of a tag first.
+    pub(crate) fn first_about(&self, image: &ImageName, tag: &Tag) -> Option<&EventId> {
+        let place = self.images.get(image)?.first.get(tag)?;
+        self.events.get(*place).map(|(id, _)| id)
     }
 }
 
@@ -120,21 +111,12 @@ mod tests {
 
     use tagboat_model::{ImagePushed, RepositoryChanged, Trust};
 
-    fn record(id: &str, trust: Trust, event: Event) -> EventRecord {
-        EventRecord {
-            id: id.parse().unwrap(),
-            delivery: "delivery".parse().unwrap(),
-            receiver: "registry".parse().unwrap(),
-            event,
-            trust,
-            received_at: Timestamp(1),
-            branches: Vec::new(),
-        }
+    fn record(id: &str, trust: Trust, event: Event) -> PendingEvent {
+        PendingEvent { id: id.parse().unwrap(), event, trust, received_at: Timestamp(1) }
     }
 
-    fn push(image: &ImageName, tag: &str, actor: &str) -> Event {
-        let pushed = ImagePushed::new(image.clone(), tag.parse().unwrap(), None);
-        Event::ImagePushed(ImagePushed { actor: Some(actor.to_owned()), ..pushed })
+    fn push(image: &ImageName, tag: &str) -> Event {
+        Event::ImagePushed(ImagePushed::new(image.clone(), tag.parse().unwrap(), None))
     }
 
     #[test]
@@ -142,16 +124,16 @@ mod tests {
         let (web, api): (ImageName, ImageName) =
             ("r.example/acme/web".parse().unwrap(), "r.example/acme/api".parse().unwrap());
         let mut pending = Pending::default();
-        pending.add(record("a", Trust::Url, push(&web, "3", "anybody")));
-        pending.add(record("b", Trust::Signed, push(&web, "2", "ann")));
-        pending.add(record("c", Trust::Signed, push(&api, "1", "ann")));
-        pending.add(record("d", Trust::Signed, push(&web, "1", "bob")));
-        pending.add(record("e", Trust::Signed, push(&web, "2", "bob")));
+        pending.add(record("a", Trust::Url, push(&web, "3")));
+        pending.add(record("b", Trust::Signed, push(&web, "2")));
+        pending.add(record("c", Trust::Signed, push(&api, "1")));
+        pending.add(record("d", Trust::Signed, push(&web, "1")));
+        pending.add(record("e", Trust::Signed, push(&web, "2")));
         assert_eq!(pending.tags(&web).iter().map(Tag::as_str).collect::<Vec<_>>(), ["2", "1"], "who is believed");
         let about: Vec<String> = pending.about(&web).into_iter().map(|(id, _)| id.to_string()).collect();
         assert_eq!(about.join(" "), "a b d e", "all are answered");
-        let first = |tag: &str| pending.first_speaker(&web, &tag.parse().unwrap()).and_then(|it| it.actor.as_deref());
-        assert_eq!((first("2"), first("3"), first("4")), (Some("ann"), Some("anybody"), None));
+        let first = |tag: &str| pending.first_about(&web, &tag.parse().unwrap()).map(EventId::as_str);
+        assert_eq!((first("2"), first("3"), first("4")), (Some("b"), Some("a"), None));
         assert!(pending.speak_of(&api) && pending.tags(&"r.example/acme/db".parse().unwrap()).is_empty());
         assert_eq!((pending.ids().len(), pending.about_pull_requests), (5, false));
     }

@@ -34,7 +34,7 @@ pub use repository::{
 };
 pub use store::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,
-    PendingChange, Recorded, Settle, Settled, Store, Stored, StoredDelivery, ToRecord, Work,
+    PendingChange, PendingEvent, Recorded, Settle, Settled, Store, Stored, StoredDelivery, ToRecord, Work,
 };
 pub use store_error::StoreError;
 pub use tags::{Announcement, MOST_REPLACED, Observation, ObservedTag, Sighting, TagMemory};

@@ -54,9 +54,9 @@ pub trait Store: TagMemory + FileMemory + History {
     /// Hold a lease for longer. When the fence is stale, nothing is written and the answer is false.
     async fn renew(&self, work: &Work, until: Timestamp) -> Result<bool, StoreError>;
 
-    /// Hand the events up to `work.sequence` that are not served yet to `each`, in their order and without their branches. One at
-    /// a time: there may be very many. Of an error's events some may have been handed over.
-    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(EventRecord) + Send)) -> Result<(), StoreError>;
+    /// Hand the events up to `work.sequence` that are not served yet to `each`, in their order. One at a time: there may be very
+    /// many. After an error some may have been handed over.
+    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(PendingEvent) + Send)) -> Result<(), StoreError>;
 
     /// The images that a branch is interested in, each with the rules by which it is looked at (any text that changes
     /// with them), replace those it was interested in before. New ones are unlisted, and those whose rules changed.
@@ -407,11 +407,36 @@ impl EventRecord {
             Event::BuildFinished(_) | Event::RepositoryChanged(_) | Event::InstallationsChanged { .. } => None,
         }
     }
+}
 
+/// An event that waits, as far as a reconcile has to do with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingEvent {
+    /// Its id.
+    pub id: EventId,
+    /// What it says.
+    pub event: Event,
+    /// How far its sender proved who it is.
+    pub trust: Trust,
+    /// When it came.
+    pub received_at: Timestamp,
+}
+
+impl PendingEvent {
     /// What was pushed, if the sender is believed so far that this can be a candidate.
     #[must_use]
     pub fn candidate(&self) -> Option<&ImagePushed> {
-        self.pushed().filter(|_| self.trust > Trust::Url)
+        match &self.event {
+            Event::ImagePushed(pushed) if self.trust > Trust::Url => Some(pushed),
+            _ => None,
+        }
+    }
+}
+
+impl From<EventRecord> for PendingEvent {
+    fn from(record: EventRecord) -> Self {
+        let EventRecord { id, event, trust, received_at, .. } = record;
+        Self { id, event, trust, received_at }
     }
 }
 

@@ -12,7 +12,7 @@ use tagboat_model::{
     Timestamp, Trust,
 };
 use tagboat_ports::{
-    DecisionsAbout, EventRecord, Finish, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Observation,
+    DecisionsAbout, Finish, ManifestDescription, ManifestKind, NewDelivery, NewEvent, Observation, PendingEvent,
     Recorded, Settle, Settled, Store, Stored, ToRecord, Work,
 };
 
@@ -39,7 +39,7 @@ fn web() -> ImageName {
 ///
 /// # Panics
 /// When the store does not answer.
-pub async fn waiting(store: &dyn Store, work: &Work) -> Vec<EventRecord> {
+pub async fn waiting(store: &dyn Store, work: &Work) -> Vec<PendingEvent> {
     let mut events = Vec::new();
     store.pending_events(work, &mut |event| events.push(event)).await.unwrap();
     events
@@ -78,8 +78,8 @@ fn delivery(number: u32, delivery_key: &str, tag: &str, received_at: Timestamp) 
 }
 
 /// The tag that an event says was pushed.
-fn pushed_tag(event: &EventRecord) -> &str {
-    event.pushed().unwrap().tag.as_str()
+fn pushed_tag(event: &PendingEvent) -> &str {
+    event.candidate().unwrap().tag.as_str()
 }
 
 async fn lease(store: &dyn Store, now: Timestamp) -> Result<Work, Option<Timestamp>> {

@@ -5,11 +5,11 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use tagboat_model::{BranchKey, Comparison, Decision, EnvironmentName, RanIn, Version, shown};
-use tagboat_ports::{Forge, Work};
+use tagboat_ports::{EventRecord, Forge, Work};
 use tagboat_promotion::{Environment, ImageFacts, pull::Story};
 use tagboat_settings::RepositorySettings;
 
-use crate::{ConfigRepository, Engine, ReconcileError, gather::Gathered, pending::Speaker};
+use crate::{ConfigRepository, Engine, ReconcileError, gather::Gathered};
 
 impl Engine {
     /// The story of a decision that is offered.
@@ -81,7 +81,11 @@ impl Engine {
         if let Some(kept) = self.ports.store.kept(tenant, repository, &key).await? {
             return Ok(Some(kept).filter(|kept| !kept.is_empty()));
         }
-        let text = gathered.pending.first_speaker(&decision.image, &version.tag).map(words).unwrap_or_default();
+        let spoke = match gathered.pending.first_about(&decision.image, &version.tag) {
+            Some(event) => self.ports.store.event(event).await?,
+            None => None,
+        };
+        let text = spoke.map(|record| words(&record)).unwrap_or_default();
         self.ports.store.keep(tenant, repository, &key, &text).await?;
         Ok(Some(text).filter(|text| !text.is_empty()))
     }
@@ -93,8 +97,9 @@ fn hashed(parts: &[&str]) -> String {
     format!("{:016x}", hasher.finish())
 }
 
-fn words(Speaker { receiver, actor }: &Speaker) -> String {
-    match actor {
+fn words(record: &EventRecord) -> String {
+    let receiver = &record.receiver;
+    match record.pushed().and_then(|pushed| pushed.actor.as_deref()) {
         Some(actor) => format!("pushed by {}, as receiver {receiver} heard", shown(actor)),
         None => format!("a push that receiver {receiver} heard of"),
     }

@@ -6,12 +6,20 @@ use sqlx::migrate::{MigrateError, Migrator};
 use super::dialect::Connection;
 use crate::steps::{self, Step};
 
-const STEPS: [Step; 1] = [(
-    6,
-    "start",
-    include_str!("../../../../migrations/postgres/0006_start.up.sql"),
-    include_str!("../../../../migrations/postgres/0006_start.down.sql"),
-)];
+const STEPS: [Step; 2] = [
+    (
+        6,
+        "start",
+        include_str!("../../../../migrations/postgres/0006_start.up.sql"),
+        include_str!("../../../../migrations/postgres/0006_start.down.sql"),
+    ),
+    (
+        7,
+        "versions",
+        include_str!("../../../../migrations/postgres/0007_versions.up.sql"),
+        include_str!("../../../../migrations/postgres/0007_versions.down.sql"),
+    ),
+];
 
 fn migrator() -> Migrator {
     steps::migrator(&STEPS)
@@ -30,7 +38,7 @@ mod tests {
     use tagboat_testkit::Postgres;
 
     /// Rows for the tables as each step leaves them.
-    const ROWS: [&str; 1] = ["
+    const ROWS: [&str; 2] = ["
         INSERT INTO delivery (id, tenant, receiver, delivery_key, verdict, reasons, body, received_at, once)
             VALUES ('d', 'default', 'registry', 'k', 'accepted', '[]', '\\x00ff', 1, 'o');
         INSERT INTO event (id, delivery, tenant, image, tag, trust, received_at)
@@ -46,7 +54,11 @@ mod tests {
             VALUES ('default', 'config', 'prod', 'a', '1', 'sha256:0', 1);
         INSERT INTO hold (tenant, repository, id, hold, placed_at) VALUES ('default', 'config', 'h', '{}', 1);
         INSERT INTO command (tenant, id, repository, record, given_at) VALUES ('default', 'c', 'config', '{}', 1);
-        INSERT INTO kept VALUES ('default', 'config', 'k', 'v');"];
+        INSERT INTO kept VALUES ('default', 'config', 'k', 'v');", "
+        INSERT INTO delivery (id, tenant, receiver, delivery_key, verdict, reasons, body, received_at)
+            VALUES ('v', 'default', 'registry', 'v', 'accepted', '[]', '', 1);
+        INSERT INTO event (id, delivery, tenant, image, tag, trust, received_at)
+            VALUES ('v', 'v', 'default', 'r.example/a', '2', '\"signed\"', 1);"];
 
     async fn connect(cluster: &Postgres) -> Connection {
         cluster.url().parse::<PgConnectOptions>().unwrap().connect().await.unwrap()

@@ -20,6 +20,8 @@ use tokio::sync::Notify;
 use dialect::{Connection, Connector};
 use writer::Writer;
 
+/// Rows that are read before they are wanted.
+const ROWS_AHEAD: usize = 1000;
 /// Readers at once; more would only wait for the same disk.
 const READERS: u32 = 4;
 
@@ -49,6 +51,8 @@ impl SqliteStore {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(std::time::Duration::from_secs(5))
+            // What many rows are read of is not handed over one by one, each with two changes of the thread.
+            .row_buffer_size(ROWS_AHEAD)
             // Each would be a line of the log, and formatting them costs more than running them.
             .disable_statement_logging();
         let changed = Arc::new(Notify::new());

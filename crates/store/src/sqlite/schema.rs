@@ -7,7 +7,7 @@ use sqlx::{
 
 use crate::steps::{self, Step};
 
-const STEPS: [Step; 6] = [
+const STEPS: [Step; 7] = [
     (
         1,
         "start",
@@ -44,6 +44,12 @@ const STEPS: [Step; 6] = [
         include_str!("../../../../migrations/sqlite/0006_work.up.sql"),
         include_str!("../../../../migrations/sqlite/0006_work.down.sql"),
     ),
+    (
+        7,
+        "versions",
+        include_str!("../../../../migrations/sqlite/0007_versions.up.sql"),
+        include_str!("../../../../migrations/sqlite/0007_versions.down.sql"),
+    ),
 ];
 
 fn migrator() -> Migrator {
@@ -64,7 +70,7 @@ mod tests {
     use tagboat_ports::Stored;
 
     /// Rows for the tables as each step leaves them.
-    const ROWS: [&str; 6] = ["
+    const ROWS: [&str; 7] = ["
         INSERT INTO delivery VALUES ('d', 'default', 'registry', 'k', 'accepted', '[]', x'00', 1);
         INSERT INTO event VALUES ('e', 'd', 'default', 'r.example/a', '1', NULL, '\"signed\"', 1);
         INSERT INTO branch (tenant, repository, branch) VALUES ('default', 'config', 'main');
@@ -109,7 +115,8 @@ mod tests {
         INSERT INTO decision (id, tenant, repository, branch, head, decided_at, seen_at, image, entry, decision, gathering)
             VALUES ('w', 'default', 'config', 'main', 'h', 1, 1, 'r.example/a', 'a', '{\"outcome\":\"waiting\"}', 1);", "
         UPDATE branch SET leased_at = 1, parked_at = 2;
-        UPDATE pulse SET beats = 1;"];
+        UPDATE pulse SET beats = 1;", "
+        INSERT INTO event VALUES ('v', 'd', 'default', 'r.example/a', '2', NULL, '\"signed\"', 1, '{}');"];
 
     async fn memory() -> SqliteConnection {
         "sqlite::memory:".parse::<SqliteConnectOptions>().unwrap().foreign_keys(true).connect().await.unwrap()
@@ -270,6 +277,7 @@ mod tests {
                 "command_open",
             ),
             ("SELECT * FROM command WHERE id = 'a' ORDER BY rowid LIMIT 1", "command_by_id"),
+            ("SELECT id FROM event WHERE tenant = 'a' AND image = 'b' AND tag = 'c'", "event_by_version"),
         ] {
             let explain = sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"));
             let plan = sqlx::query(explain).fetch_all(&mut connection).await.unwrap();

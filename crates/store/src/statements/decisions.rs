@@ -146,10 +146,10 @@ async fn link_waiting_events(
     });
     insert.push(
         ") INSERT INTO decision_event (decision, event)
-           SELECT p.decision, e.id FROM event_branch eb CROSS JOIN event e CROSS JOIN planned p
-           WHERE eb.event = e.id AND p.image = e.image AND p.tag = e.tag AND eb.since <= ",
+           SELECT p.decision, e.id FROM planned p CROSS JOIN event e CROSS JOIN event_branch eb
+           WHERE eb.event = e.id AND p.image = e.image AND p.tag = e.tag AND e.tenant = eb.tenant AND eb.since <= ",
     );
-    insert.push_bind(work.sequence).push(" AND eb.tenant = ").push_bind(work.key.tenant.as_str());
+    insert.push_bind(work.sequence).push(" AND e.tenant = ").push_bind(work.key.tenant.as_str());
     insert.push(" AND eb.repository = ").push_bind(work.key.repository.as_str());
     insert.push(" AND eb.branch = ").push_bind(work.key.branch.as_str()).push(" ON CONFLICT DO NOTHING");
     insert.build().persistent(false).execute(c).await.map(|_| ())

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::TryStreamExt as _;
 use sqlx::Row as _;
 use tagboat_model::{BranchKey, DeliveryId, Event, EventId, ImagePushed, Trust};
-use tagboat_ports::{EventRecord, NewDelivery, NewEvent, Work};
+use tagboat_ports::{EventRecord, NewDelivery, NewEvent, PendingEvent, Work};
 
 use super::{
     branches::{self, about},
@@ -190,10 +190,10 @@ fn pushed(event: &Event) -> Option<&ImagePushed> {
 pub(crate) async fn pending(
     c: &mut Connection,
     work: &Work,
-    each: &mut (dyn FnMut(EventRecord) + Send),
+    each: &mut (dyn FnMut(PendingEvent) + Send),
 ) -> Result<(), sqlx::Error> {
     let mut rows = about!(
-        "SELECT e.*, d.receiver FROM event e JOIN delivery d ON d.id = e.delivery
+        "SELECT e.id, e.image, e.tag, e.claimed_digest, e.trust, e.received_at, e.detail FROM event e
            JOIN event_branch eb ON eb.event = e.id
            JOIN branch b ON b.tenant = eb.tenant AND b.repository = eb.repository AND b.branch = eb.branch
          WHERE eb.tenant = $1 AND eb.repository = $2 AND eb.branch = $3 AND eb.sequence > b.served AND eb.since <= $4
@@ -203,7 +203,12 @@ pub(crate) async fn pending(
     .bind(work.sequence)
     .fetch(c);
     while let Some(row) = rows.try_next().await? {
-        each(record(&row)?);
+        each(PendingEvent {
+            id: parsed(&row, "id")?,
+            event: event(&row)?,
+            trust: json(&row, "trust")?,
+            received_at: time(&row, "received_at")?,
+        });
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use tagboat_model::{
 };
 use tagboat_ports::{
     Announcement, BlobId, BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, FileMemory, Finish,
-    Interest, NewDelivery, Observation, ObservedTag, PendingChange, Recorded, RememberedFile, Settle, Settled,
-    Sighting, Store, StoreError, Stored, StoredDelivery, TagMemory, Tally, ToRecord, Work, Written,
+    Interest, NewDelivery, Observation, ObservedTag, PendingChange, PendingEvent, Recorded, RememberedFile, Settle,
+    Settled, Sighting, Store, StoreError, Stored, StoredDelivery, TagMemory, Tally, ToRecord, Work, Written,
 };
 
 use super::{
@@ -99,7 +99,7 @@ impl Store for Backend {
         Ok(leased)
     }
 
-    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(EventRecord) + Send)) -> Result<(), StoreError> {
+    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(PendingEvent) + Send)) -> Result<(), StoreError> {
         self.read("read pending events", async |c| events::pending(c, work, each).await).await
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tagboat_model::{BranchKey, DeliveryId, EventId, ImageName, ReceiverName, TenantName, Timestamp};
-use tagboat_ports::{DeliveryRecord, EventRecord, NewDelivery, NewEvent, Stored, StoredDelivery, Work};
+use tagboat_ports::{DeliveryRecord, EventRecord, NewDelivery, NewEvent, PendingEvent, Stored, StoredDelivery, Work};
 
 use super::memory_store::Tables;
 
@@ -114,8 +114,9 @@ impl Tables {
             self.tags.announce(&delivery.tenant, pushed, event.trust, event.received_at);
         }
         let mut count = 0;
+        let pending = PendingEvent::from(event.clone());
         for (key, branch) in self.branches.iter_mut().filter(|(key, _)| key.tenant == delivery.tenant) {
-            let is_pushed = event.candidate().is_some_and(|pushed| branch.interests.contains_key(&pushed.image));
+            let is_pushed = pending.candidate().is_some_and(|pushed| branch.interests.contains_key(&pushed.image));
             let looks: Vec<&ImageName> =
                 new.looks.iter().filter(|image| branch.interests.contains_key(*image)).collect();
             if is_pushed || !looks.is_empty() || new.branches.contains(key) {

@@ -11,7 +11,8 @@ use tagboat_model::{
 };
 use tagboat_ports::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
-    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, Tally, ToRecord, Work,
+    PendingChange, PendingEvent, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, Tally, ToRecord,
+    Work,
 };
 
 use super::{
@@ -172,8 +173,8 @@ impl Store for MemoryStore {
         Ok(Ok(work))
     }
 
-    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(EventRecord) + Send)) -> Result<(), StoreError> {
-        self.tables.lock().unwrap().pending(work).into_iter().for_each(each);
+    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(PendingEvent) + Send)) -> Result<(), StoreError> {
+        self.tables.lock().unwrap().pending(work).into_iter().map(PendingEvent::from).for_each(each);
         Ok(())
     }
 

@@ -7,7 +7,8 @@ use tagboat_model::{
 };
 use tagboat_ports::{
     BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery,
-    PendingChange, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, Tally, ToRecord, Work,
+    PendingChange, PendingEvent, Recorded, Settle, Settled, Store, StoreError, Stored, StoredDelivery, Tally, ToRecord,
+    Work,
 };
 
 use super::{
@@ -136,7 +137,7 @@ impl Store for Door {
         self.end("store: renew", (work, before), answer).await
     }
 
-    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(EventRecord) + Send)) -> Result<(), StoreError> {
+    async fn pending_events(&self, work: &Work, each: &mut (dyn FnMut(PendingEvent) + Send)) -> Result<(), StoreError> {
         self.read("store: pending events", self.store().pending_events(work, each)).await
     }
 
