@@ -121,25 +121,26 @@ impl Engine {
     }
 
     async fn failed(&self, work: &Work, error: &ReconcileError) -> Finish {
-        let again_at = self.now().plus(wait_after(work.attempts, error));
-        let swept =
-            matches!(error, ReconcileError::Registry { swept: true, .. } | ReconcileError::AtForge { swept: true, .. });
-        let parked = is_poison(work.attempts + 1, error);
-        let error = chain(error);
-        let attempts = work.attempts + 1;
-        if parked {
-            tracing::error!(branch = %work.key, attempts, %error, "the reconcile fails every time; it is left alone until there is newer work, or `tagboat store retry`");
-        } else {
-            tracing::warn!(branch = %work.key, attempts, %again_at, %error, "the reconcile did not come to its end");
-        }
         // A database that does not answer now takes nothing from what is written down.
         let mut events: Vec<EventId> = Vec::new();
         let told = self.ports.store.pending_events(work, &mut |event| events.push(event.id)).await;
         if told.is_err() {
             events.clear();
         }
-        let step = Step::Failed { key: work.key.clone(), error: error.clone(), events, again_at, at: self.now() };
-        self.ports.progress.step(&step);
+        // From now on: whoever asks for a time is not asked again before it is over.
+        let at = self.now();
+        let again_at = at.plus(wait_after(work.attempts, error));
+        let swept =
+            matches!(error, ReconcileError::Registry { swept: true, .. } | ReconcileError::AtForge { swept: true, .. });
+        let attempts = work.attempts + 1;
+        let parked = is_poison(attempts, error);
+        let error = chain(error);
+        if parked {
+            tracing::error!(branch = %work.key, attempts, %error, "the reconcile fails every time; it is left alone until there is newer work, or `tagboat store retry`");
+        } else {
+            tracing::warn!(branch = %work.key, attempts, %again_at, %error, "the reconcile did not come to its end");
+        }
+        self.ports.progress.step(&Step::Failed { key: work.key.clone(), error: error.clone(), events, again_at, at });
         Finish::Failed { error, swept, again_at, parked }
     }
 }

@@ -42,8 +42,9 @@ struct Pushed {
 struct Noted {
     /// What was pushed, the newest first.
     pushed: Vec<Pushed>,
-    /// What is being pushed.
-    pushing: Option<DecisionId>,
+    /// What was about to be pushed and is not known to have been, the newest first: that the newest was not does not mean
+    /// that one before it was not either.
+    pushing: Vec<DecisionId>,
 }
 
 impl Noted {
@@ -51,7 +52,7 @@ impl Noted {
         let mut noted = Self::default();
         for line in text.lines() {
             match line.split_once(' ') {
-                Some(("pushing", decision)) => noted.pushing = decision.parse().ok(),
+                Some(("pushing", decision)) => noted.pushing.extend(decision.parse::<DecisionId>()),
                 Some((commit, rest)) => {
                     let (at, content) = rest.split_once(' ').unwrap_or((rest, ""));
                     if let (Ok(commit), Ok(at)) = (commit.parse(), at.parse()) {
@@ -67,7 +68,7 @@ impl Noted {
     fn write(&self) -> String {
         let line = |pushed: &Pushed| format!("{} {} {}\n", pushed.commit, pushed.at.0, pushed.content);
         let pushed = self.pushed.iter().take(KEPT).map(line);
-        let pushing = self.pushing.iter().map(|decision| format!("pushing {decision}\n"));
+        let pushing = self.pushing.iter().take(KEPT).map(|decision| format!("pushing {decision}\n"));
         pushing.chain(pushed).collect()
     }
 }
@@ -92,7 +93,9 @@ impl Engine {
         let note = async |update: &BranchUpdate| {
             let Some(commit) = update.change.commits().last() else { return Ok(()) };
             let before = self.noted(key, &update.branch).await?.unwrap_or_default();
-            self.note(key, &update.branch, &Noted { pushing: Some(commit.decision.clone()), ..before }).await
+            let mut pushing = vec![commit.decision.clone()];
+            pushing.extend(before.pushing.into_iter().filter(|other| *other != commit.decision));
+            self.note(key, &update.branch, &Noted { pushing, ..before }).await
         };
         future::try_join_all(updates.iter().map(note)).await.map(|_: Vec<()>| ())
     }
@@ -109,7 +112,7 @@ impl Engine {
             let content = update.change.commits().last().map(content).unwrap_or_default();
             let mut pushed = vec![Pushed { commit: commit.clone(), at: now, content }];
             pushed.extend(before.pushed.into_iter().filter(|other| other.commit != *commit));
-            self.note(key, &update.branch, &Noted { pushed, pushing: None }).await
+            self.note(key, &update.branch, &Noted { pushed, pushing: Vec::new() }).await
         };
         future::try_join_all(pushed.map(note)).await.map(|_: Vec<()>| ())
     }
@@ -123,7 +126,7 @@ impl Engine {
     ) -> Result<bool, ReconcileError> {
         Ok(match self.noted(key, branch).await? {
             None => true,
-            Some(noted) => noted.pushing.is_some() || noted.pushed.iter().any(|own| own.commit == *stands),
+            Some(noted) => !noted.pushing.is_empty() || noted.pushed.iter().any(|own| own.commit == *stands),
         })
     }
 
@@ -170,7 +173,9 @@ impl Engine {
         };
         Ok(match (noted, commits.as_slice()) {
             (_, []) => Whose::Ours,
-            (Some(Noted { pushing: Some(decision), .. }), [one]) if one.decisions.contains(&decision) => Whose::Ours,
+            (Some(noted), [one]) if noted.pushing.iter().any(|decision| one.decisions.contains(decision)) => {
+                Whose::Ours
+            }
             (None, [one]) if looks_ours(one) => Whose::PerhapsOurs,
             _ => Whose::Foreign,
         })
@@ -201,4 +206,20 @@ fn content(commit: &NewCommit) -> String {
     let plan =
         CommitPlan { decisions: Vec::new(), message: String::new(), files: commit.files.iter().map(file).collect() };
     content_of(&plan)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_noted_reads_back_with_everything_that_may_have_been_pushed() {
+        let text = format!("pushing d-2\npushing d-1\n{} 7 content\n", "a".repeat(40));
+        let noted = Noted::read(&text);
+        assert_eq!(noted.pushing.iter().map(DecisionId::as_str).collect::<Vec<_>>(), ["d-2", "d-1"]);
+        assert_eq!(noted.pushed.len(), 1);
+        assert_eq!(noted.write(), text);
+        let many = Noted { pushing: (0..9).map(|number| format!("d-{number}").parse().unwrap()).collect(), ..noted };
+        assert_eq!(Noted::read(&many.write()).pushing.len(), KEPT);
+    }
 }
