@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join};
 use tagboat_model::{
     BranchKey, CommitId, DecisionId, EntryName, EnvironmentName, Hold, PullState, PutBy, Ran, RanIn, Version,
 };
@@ -44,19 +44,20 @@ impl Situation {
         rows.and_then(|rows| rows.last()).is_some_and(|row| row.until.is_none())
     }
 
-    /// What merged pull requests of ours brought and is not written down yet: it explains what is found, once.
-    pub(crate) fn merged(&self) -> Vec<Put> {
+    /// What merged pull requests of ours brought and is not written down yet: it explains what is found, once. One that seems to
+    /// be open may have been merged: a listing lags behind.
+    pub(crate) fn brought(&self) -> Vec<Put> {
         let is_noted = |put: &Put| {
             let by = PutBy::Tagboat { decision: put.decision.clone() };
             self.ran_in(&put.environment, &put.entry).iter().any(|ran| ran.by == by)
         };
-        self.all_merged().into_iter().filter(|put| !is_noted(put)).collect()
+        self.all_brought().into_iter().filter(|put| !is_noted(put)).collect()
     }
 
-    fn all_merged(&self) -> Vec<Put> {
+    fn all_brought(&self) -> Vec<Put> {
         let Some(view) = &self.forge else { return Vec::new() };
-        let merged = view.pulls.iter().filter(|known| known.pull.state == PullState::Merged);
-        let blocks = merged.filter_map(|known| Block::read(&known.pull, &view.bot));
+        let brought = view.pulls.iter().filter(|known| known.pull.state != PullState::Closed);
+        let blocks = brought.filter_map(|known| Block::read(&known.pull, &view.bot));
         let put = |block: Block| {
             let environment = block.environment;
             let put = move |change: tagboat_promotion::pull::BlockChange| Put {
@@ -80,7 +81,7 @@ impl Engine {
         gathered: &mut Gathered,
     ) -> Result<(), ReconcileError> {
         let now = self.now();
-        let explained = gathered.situation.merged();
+        let explained = gathered.situation.brought();
         let (mut holds, mut noted) = (Vec::new(), Vec::new());
         for running in &gathered.running {
             let ran = gathered.situation.ran_in(&running.environment, &running.entry);
@@ -141,16 +142,11 @@ impl Engine {
     ) -> Result<(), ReconcileError> {
         let settings = gathered.files.settings();
         let mut noted = self.note_put(work, head, gathered, put).await?;
-        let changed: Vec<&Running> = gathered
-            .running
-            .iter()
-            .filter(|running| !put.iter().any(|put| running.is(&put.environment, &put.entry)))
-            .filter(|running| is_news(running, &gathered.situation))
-            .collect();
-        let merged = gathered.situation.merged();
+        let changed = self.changed(config, head, gathered, put).await?;
+        let brought = gathered.situation.brought();
         let mut unknown = Vec::new();
         for running in changed {
-            match running.version(&gathered.situation, &merged) {
+            match running.version(&gathered.situation, &brought) {
                 Some((version, by)) => noted.push(self.runs(running, version, by, head)),
                 None if running.values.len() == 1 && is_upstream(settings, &running.environment) => {
                     unknown.push(running);
@@ -173,6 +169,38 @@ impl Engine {
         }
         self.ports.store.note_ran(work, &noted).await?;
         self.wake_downstream(work, config, settings, &noted).await
+    }
+
+    /// What runs now where something else is written down as running, and was not put there just now. Not where a mirror that
+    /// lags behind shows what was before that: the same seen again later would hide that people went back to it.
+    async fn changed<'g>(
+        &self,
+        config: &ConfigRepository,
+        head: &CommitId,
+        gathered: &'g Gathered,
+        put: &[Put],
+    ) -> Result<Vec<&'g Running>, ReconcileError> {
+        let is_put = |running: &Running| put.iter().any(|put| running.is(&put.environment, &put.entry));
+        let news = gathered.running.iter().filter(|running| !is_put(running) && is_news(running, &gathered.situation));
+        let (mut lags, mut changed) = (BTreeMap::new(), Vec::new());
+        for running in news {
+            let ran = gathered.situation.ran_in(&running.environment, &running.entry);
+            let is_old = match ran.last().and_then(|last| last.commit.clone()).filter(|noted| noted != head) {
+                None => false,
+                Some(noted) => match lags.get(&noted) {
+                    Some(known) => *known,
+                    None => {
+                        let is_old = comes_before(config, head, &noted).await?;
+                        lags.insert(noted, is_old);
+                        is_old
+                    }
+                },
+            };
+            if !is_old {
+                changed.push(running);
+            }
+        }
+        Ok(changed)
     }
 
     /// What was put there just now; and before it what it took the place of, so that going back can be told.
@@ -273,12 +301,12 @@ impl Running {
     }
 
     /// The version that is written, where it is known without asking a registry, and who put it there.
-    fn version(&self, situation: &Situation, merged: &[Put]) -> Option<(Version, PutBy)> {
+    fn version(&self, situation: &Situation, brought: &[Put]) -> Option<(Version, PutBy)> {
         if self.values.len() != 1 {
             return None;
         }
         let carried = |version: &Version| self.carries(version);
-        let put = merged.iter().find(|put| self.is(&put.environment, &put.entry) && carried(&put.version));
+        let put = brought.iter().find(|put| self.is(&put.environment, &put.entry) && carried(&put.version));
         if let Some(put) = put {
             return Some((put.version.clone(), PutBy::Tagboat { decision: put.decision.clone() }));
         }
@@ -300,6 +328,13 @@ impl Running {
             (None, None) => false,
         }
     }
+}
+
+/// Whether a commit is known to be one of those that `later` was made on.
+async fn comes_before(config: &ConfigRepository, commit: &CommitId, later: &CommitId) -> Result<bool, ReconcileError> {
+    let (ahead, behind) =
+        try_join(config.port.commits_between(commit, later, 1), config.port.commits_between(later, commit, 1)).await?;
+    Ok(ahead.is_some_and(|commits| !commits.is_empty()) && behind.is_some_and(|commits| commits.is_empty()))
 }
 
 /// Whether what is written is not what is written down as running.

@@ -8,7 +8,7 @@ use tagboat_model::{
 use tagboat_ports::{Recorded, Step, ToRecord, Work};
 use tagboat_promotion::{
     CommitPlan, next_change, next_gate_change,
-    pull::{PullFacts, PullPlan, PullStep, Story, branch_of, plan},
+    pull::{Block, BlockChange, PullFacts, PullPlan, PullStep, Story, branch_of, plan},
 };
 use tagboat_settings::RepositorySettings;
 
@@ -99,7 +99,7 @@ impl Engine {
             stories.get(&(decision.environment.clone(), decision.entry.clone())).cloned().unwrap_or_default()
         };
         let traits = forge.traits();
-        let rebuild = [gathered.commanded.rebuild.as_slice(), &view.unsure].concat();
+        let rebuild = [gathered.commanded.rebuild.as_slice(), &view.unsure, &revoked(gathered)].concat();
         let facts = PullFacts {
             now: self.now(),
             traits: &traits,
@@ -265,6 +265,21 @@ impl Engine {
             self.ports.progress.step(&Step::Edited { key: work.key.clone(), path, before, after, at: self.now() });
         }
     }
+}
+
+/// The pull requests of ours that bring what people took back upstream since: that somebody approved them keeps nothing.
+fn revoked(gathered: &Gathered) -> Vec<u64> {
+    let brings = |block: &Block| {
+        let here = gathered.facts.environments.iter().find(|it| it.name == block.environment);
+        let promotion = here.and_then(|here| here.promotion.as_ref());
+        let is_taken_back = |from: &EnvironmentName, change: &BlockChange| {
+            let ran = gathered.situation.ran_in(from, &change.entry);
+            ran.iter().rev().find(|ran| ran.version == change.version).is_some_and(|ran| ran.taken_back)
+        };
+        promotion.is_some_and(|it| block.changes.iter().any(|change| is_taken_back(&it.from, change)))
+    };
+    let ours = gathered.situation.offers(&gathered.facts.key).filter(|(known, block)| !known.foreign && brings(block));
+    ours.map(|(known, _)| known.pull.number).collect()
 }
 
 fn with_id(gathered: &Gathered, edited: &EditedDecision) -> Option<(DecisionId, Decision)> {

@@ -51,8 +51,9 @@ impl Engine {
             if let (Some(kept), Some(upstream)) =
                 (situation.kept_offer(&work.key, asked_here.environment, entry), image.upstream.as_mut())
                 && let Some(place) = upstream.ran.iter().rposition(|ran| ran.version == kept)
+                && !upstream.ran[place].taken_back
             {
-                // It is to be merged before something newer comes.
+                // It is to be merged before something newer comes, unless people took it back there.
                 upstream.ran.truncate(place + 1);
             }
             if let Some(environment) = facts.environments.iter_mut().find(|it| it.name == asked_here.environment.name) {

@@ -49,6 +49,15 @@ fn a_base_that_moves_elsewhere_does_nothing_and_in_the_same_files_rebuilds() {
 }
 
 #[test]
+fn references_that_people_moved_meanwhile_rebuild_though_the_files_would_be_the_same() {
+    let mut world = opened("1.5.0");
+    let mut want = want(&[decision("web", "1.5.0")]);
+    want.decisions[0].current = vec!["1.4.7".to_owned()];
+    assert_eq!(world.settle(std::slice::from_ref(&want)), ["rebuild #1", "edit #1"]);
+    assert_eq!(world.settle(&[want]), NONE);
+}
+
+#[test]
 fn another_id_of_the_same_decision_is_no_reason_to_write() {
     let mut world = opened("1.5.0");
     let mut want = want(&[decision("web", "1.5.0")]);

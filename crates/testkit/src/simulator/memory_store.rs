@@ -53,7 +53,9 @@ impl MemoryStore {
 
     pub(super) fn is_at_rest(&self) -> bool {
         let tables = self.tables.lock().unwrap();
-        !tables.branches.is_empty() && tables.branches.values().all(|branch| branch.dirty == branch.served)
+        // A gate that will pass makes work by itself.
+        let rests = |branch: &Branch| branch.dirty == branch.served && branch.gate_at.is_none();
+        !tables.branches.is_empty() && tables.branches.values().all(rests)
     }
 
     /// What stands there, for whoever checks it.

@@ -2,7 +2,7 @@
 
 use tagboat_model::{
     BranchName, Command, CommandId, CommandOrigin, CommandRecord, Commander, CommitId, PullRequest, PullState,
-    RepositoryChange, Review, ReviewState, Target, Until,
+    RepositoryChange, Review, ReviewState, Tag, Target, Until,
 };
 use tagboat_ports::BOT_BRANCHES;
 
@@ -11,7 +11,7 @@ use super::{
     forge::{bob, mallory},
     git::{By, Files, value_in, with_value},
     promises::{ACME_ENVIRONMENTS, ENTRIES, puts_of},
-    world::{ACME, World, ZETA, main, repository_name, tenant_name},
+    world::{ACME, World, ZETA, image_name, main, repository_name, tenant_name},
 };
 
 /// Nobody acts on a pull request before they have seen it.
@@ -268,11 +268,12 @@ impl World {
         let old = open.into_iter().filter(|pull| self.wall().0 - pull.updated_at.0 > 30_000);
         for pull in old {
             let is_foreign = self.is_peoples(&pull.head);
-            let is_for_people = is_foreign || pull.head.as_str().starts_with("tagboat/prod/");
+            let is_stuck = self.wall().0 - pull.updated_at.0 > 600_000 && self.brings_what_is_gone(&pull);
+            let is_for_people = is_foreign || is_stuck || pull.head.as_str().starts_with("tagboat/prod/");
             if !is_for_people {
                 continue;
             }
-            if is_foreign {
+            if is_foreign || is_stuck {
                 self.somebody_closes(pull.number);
             } else {
                 self.somebody_merges(pull.number);
@@ -287,6 +288,13 @@ impl World {
                 self.tell_of_change(ACME, RepositoryChange::BranchMoved, None);
             }
         }
+    }
+
+    /// Whether a pull request brings a tag that was deleted or moved: once it is approved it is theirs to give up.
+    fn brings_what_is_gone(&self, pull: &PullRequest) -> bool {
+        let registry = self.registry();
+        let tags = pull.title.split_whitespace().filter_map(|word| word.parse::<Tag>().ok());
+        tags.into_iter().any(|tag| registry.is_disturbed(&image_name("web"), &tag))
     }
 
     /// Whether people's commits are on a branch that are not on theirs.

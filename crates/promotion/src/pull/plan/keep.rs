@@ -131,10 +131,20 @@ fn is_as_wanted(pair: &Pair<'_, '_>) -> bool {
     let Pair { lane, known, commit, block } = *pair;
     let content = content_of(commit);
     match (block, &known.own_content) {
-        (Some(block), _) => has_same_versions(block, lane) && block.content == content,
+        (Some(block), _) => has_same_versions(block, lane) && block.content == content && is_from_there(block, lane),
         (None, Some(pushed)) => !known.foreign && *pushed == content,
         (None, None) => false,
     }
+}
+
+/// Whether the references still carry what they carried when its commit was made. Else the same lines were changed on both
+/// branches, and though the files would be the same they cannot be merged.
+fn is_from_there(block: &Block, lane: &Lane<'_>) -> bool {
+    let is_the_same = |change: &BlockChange| {
+        let mut here = lane.changes.iter().filter(|wanted| wanted.decision.entry == change.entry);
+        here.all(|wanted| wanted.decision.current == change.from)
+    };
+    block.changes.iter().all(is_the_same)
 }
 
 /// Whether the forge was asked to merge it and does not get to it, because a check of its head failed: the next version may
