@@ -109,10 +109,14 @@ impl Engine {
         let now = self.now();
         let note = async |(update, commit): (&BranchUpdate, &CommitId)| {
             let before = self.noted(key, &update.branch).await?.unwrap_or_default();
-            let content = update.change.commits().last().map(content).unwrap_or_default();
+            let last = update.change.commits().last();
+            let content = last.map(content).unwrap_or_default();
+            // What another worker began to push since may have been pushed.
+            let own = last.and_then(|last| before.pushing.iter().position(|other| *other == last.decision));
+            let pushing = before.pushing.into_iter().take(own.unwrap_or(KEPT)).collect();
             let mut pushed = vec![Pushed { commit: commit.clone(), at: now, content }];
             pushed.extend(before.pushed.into_iter().filter(|other| other.commit != *commit));
-            self.note(key, &update.branch, &Noted { pushed, pushing: Vec::new() }).await
+            self.note(key, &update.branch, &Noted { pushed, pushing }).await
         };
         future::try_join_all(pushed.map(note)).await.map(|_: Vec<()>| ())
     }
