@@ -213,3 +213,33 @@ async fn what_is_done_with_goes_from_postgres() {
     let cluster = Postgres::start();
     what_is_done_with_goes(&*open(&cluster.url(), None).await.unwrap()).await;
 }
+
+#[tokio::test]
+async fn work_in_whose_middle_processes_end_waits_longer_each_time_until_it_is_tried_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = &*sqlite(&folder, "tagboat.db").await;
+    store.know_branches(&[key()], Timestamp(0)).await.unwrap();
+    let state = async || store.branches().await.unwrap().remove(0);
+    let settle = Settle { quiet: Duration::ZERO, at_most: Duration::ZERO };
+    let due = async |now| store.lease("worker", settle, Duration::from_seconds(60), Timestamp(now)).await.unwrap();
+    let mut now = 1_000_000;
+    for (ended, waits) in [(1, 0), (2, 0), (3, 0), (4, 2000), (5, 4000), (6, 8000)] {
+        lease(store, now).await;
+        store.release_orphans().await.unwrap();
+        assert_eq!(
+            (state().await.attempts, state().await.again_at),
+            (ended, Some(Timestamp(waits.min(1) * now + waits)))
+        );
+        if waits > 0 {
+            assert_eq!(due(now + waits - 1).await, Err(Some(Timestamp(now + waits))));
+            assert!(state().await.problem.unwrap().contains("the process ended in the middle of this"));
+        }
+        now += waits;
+    }
+    // Also while nobody has found out that it ended once more.
+    lease(store, now).await;
+    store.retry(&[key()], Timestamp(now)).await.unwrap();
+    store.release_orphans().await.unwrap();
+    assert_eq!(state().await.attempts, 1);
+    assert!(due(now + 1).await.is_ok());
+}

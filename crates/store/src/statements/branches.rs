@@ -47,8 +47,9 @@ pub(crate) async fn release(c: &mut Connection, owners: &[String]) -> Result<(),
 pub(crate) async fn retry(c: &mut Connection, keys: &[BranchKey], now: Timestamp) -> Result<(), sqlx::Error> {
     for key in keys {
         about!(
-            "UPDATE branch SET attempts = 0, not_before = 0, parked_at = NULL, lease_until = 0
-             WHERE tenant = $1 AND repository = $2 AND branch = $3 AND lease_owner IS NULL",
+            "UPDATE branch SET attempts = 0, not_before = 0, parked_at = NULL,
+               lease_until = CASE WHEN lease_owner IS NULL THEN 0 ELSE lease_until END
+             WHERE tenant = $1 AND repository = $2 AND branch = $3",
             key
         )
         .execute(&mut *c)
