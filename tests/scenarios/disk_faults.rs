@@ -187,7 +187,7 @@ async fn a_damaged_page_that_nobody_reads_is_told() {
     bytes[(page - 1) * 4096..page * 4096].fill(0xff);
     std::fs::write(world.database(), bytes).unwrap();
     let (code, told) = check();
-    assert!(code == Some(1) && told.contains("the database is corrupt"), "{code:?} {told}");
+    assert!(code == Some(1) && told.contains("the database cannot be trusted"), "{code:?} {told}");
     world.start();
     let until = Instant::now() + RECOVERY;
     let told = loop {

@@ -10,6 +10,7 @@ mod forge;
 mod history;
 mod keys;
 mod progress;
+mod records;
 mod registry;
 mod repository;
 mod store;
@@ -26,6 +27,7 @@ pub use forge::{
 pub use history::{History, MOST_RAN, NotedRan};
 pub use keys::{KeyError, PublishedKeys};
 pub use progress::{Landed, Progress, PushTried, Step};
+pub use records::{BranchState, DecisionRecord, DeliveryRecord, EventRecord, PendingEvent, StoredDelivery};
 pub use registry::{ManifestDescription, ManifestKind, Registry, RegistryError, RegistryErrorKind, Verification};
 pub use repository::{
     BOT_BRANCHES, BlobId, BranchChange, BranchUpdate, ChangedFile, CommitSummary, FileEntry, LARGEST_STATE, NewCommit,
@@ -33,8 +35,8 @@ pub use repository::{
     STATE_BRANCH, STATE_FILE, STATE_REF,
 };
 pub use store::{
-    BranchState, DecisionRecord, DecisionsAbout, DeliveryRecord, EventRecord, Finish, Interest, NewDelivery, NewEvent,
-    PendingChange, PendingEvent, Recorded, Settle, Settled, Store, Stored, StoredDelivery, ToRecord, Work,
+    DecisionsAbout, Finish, Interest, NewDelivery, NewEvent, PendingChange, Recorded, Settle, Settled, Store, Stored,
+    ToRecord, Work,
 };
 pub use store_error::StoreError;
 pub use tags::{Announcement, MOST_REPLACED, Observation, ObservedTag, Sighting, TagMemory};

@@ -412,9 +412,11 @@ fn state(row: &Row) -> Result<BranchState, sqlx::Error> {
         parked_at,
         again_at: match (dirty > served && attempts > 0, parked_at) {
             (true, Some(_)) => None,
-            // Whoever holds it is at it.
-            (true, None) if row.try_get::<Option<String>, _>("lease_owner")?.is_some() => None,
-            (true, None) => Some(time(row, "not_before")?.max(time(row, "lease_until")?)),
+            // A lease without an owner is a wait.
+            (true, None) => Some(match row.try_get::<Option<String>, _>("lease_owner")? {
+                Some(_) => time(row, "not_before")?,
+                None => time(row, "not_before")?.max(time(row, "lease_until")?),
+            }),
             (false, _) => wakes.into_iter().flatten().min().map(Timestamp),
         },
     })
