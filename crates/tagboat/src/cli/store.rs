@@ -24,7 +24,7 @@ pub(crate) enum StoreAction {
     /// Show what the database holds, which work waits, which fails, and which is parked because it does so every time.
     #[command(after_help = "Exit codes: 0 shown, 5 some work is parked, 1 failed, 2 invalid input.")]
     Stats,
-    /// Read the whole database and say whether something in it is damaged. A server does this when it starts, and every day.
+    /// Read an SQLite database whole and say whether something in it is damaged. A server does this when it starts, and every day.
     #[command(after_help = "Exit codes: 0 nothing is, 1 something is, 2 invalid input.")]
     Check,
     /// Try work again that fails, or is parked since it does so every time. A server that runs takes it up within seconds.

@@ -11,7 +11,7 @@ use serde_json::json;
 use tagboat_model::Timestamp;
 use tagboat_ports::{BranchState, Clock as _, StoreError};
 use tagboat_settings::ServerFile;
-use tagboat_store::{TableSize, TransferError, Upkeep, export, import};
+use tagboat_store::{TableSize, TransferError, Upkeep, export, import, is_postgres};
 
 use crate::{
     cli::{Output, Store, StoreAction},
@@ -27,6 +27,9 @@ pub(crate) async fn run(arguments: &Store) -> Result<Code, Failure> {
     let output = arguments.output;
     match &arguments.action {
         StoreAction::Stats => stats(&*existing(&file).await?, output).await,
+        StoreAction::Check if file.database.as_deref().is_some_and(is_postgres) => Err(Failure::invalid(
+            "`database` is PostgreSQL, whose files only its own server can read through: see `pg_amcheck` there",
+        )),
         StoreAction::Check => check(&*existing(&file).await?, output).await,
         StoreAction::Retry(retry) => {
             let is_meant = |state: &BranchState| retry.repository.as_ref().is_none_or(|it| state.key.repository == *it);
